@@ -1,0 +1,68 @@
+// What the supervisor, the template and its spares say to each other.
+//
+// Two SOCK_SEQPACKET pairs and one page of shared memory:
+//  control   supervisor <-> template. The supervisor sends ForkOrder, the
+//            template Ready or Unfit once and then one Forked an order.
+//  handoff   spares -> supervisor, one Handoff a connection with a copy of it
+//            (SCM_RIGHTS). The supervisor holds that copy to report for a
+//            command that cannot report for itself and to see its client go.
+//  board     one Slot a spare or command, in MAP_SHARED memory. The
+//            supervisor owns the free list; it frees a slot only when it has
+//            reaped the process that had it.
+//
+// Slot states and who moves them:
+//  free -> idle       supervisor, before the fork order
+//  idle -> taken      spare, by compare-exchange right after accept(2)
+//  idle -> retired    supervisor, by compare-exchange (stop, idle exit, stale
+//                     template): the spare serves nobody any more
+//  taken -> reported  command, after its `exited` reply is in the client's
+//                     queue
+// A spare that accepts and then finds itself retired closes the connection
+// before anything was started; its client connects anew (wire.hpp).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace quicken::control {
+
+enum class SlotState : std::uint32_t { free = 0, idle, taken, reported, retired };
+
+struct Slot {
+    std::atomic<SlotState> state;
+};
+
+inline constexpr std::uint32_t k_slots = 1024;  // spares and commands at once
+
+struct Board {
+    std::atomic<std::uint32_t> stale;  // non-zero: no spare may serve
+    Slot slots[k_slots];
+};
+
+/// Which part of the program the template has run (the rungs of the ladder).
+enum class Rung : std::uint32_t { prelude = 1, interpreter = 2 };
+
+enum class MessageKind : std::uint32_t { fork_order = 1, ready, unfit, forked, handoff, stale };
+
+inline constexpr std::size_t k_text = 512;
+
+/// One packet of either pair; unused fields are 0.
+struct Message {
+    MessageKind kind;
+    Rung rung;           // ready
+    std::uint32_t slot;  // fork_order, forked, handoff
+    std::int32_t pid;    // forked: the spare, or -errno
+    char text[k_text];   // ready: the interpreter's version; unfit: why
+};
+
+/// Environment variable by which a template finds its fds: decimal numbers
+/// "control,handoff,listen,board,rung", removed before Python sees it.
+inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
+
+/// Index 1 of the arguments of a template is the last interpreter option or
+/// this; the one after it is code that a Python without the hook would run.
+inline constexpr char k_guard_option[] = "-c";
+inline constexpr char k_guard_code[] = "raise SystemExit('quicken: the interpreter did not load its hook')";
+
+}  // namespace quicken::control

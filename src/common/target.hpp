@@ -1,0 +1,97 @@
+// From a command line to what is to be run, by which interpreter, and the
+// server that serves it. The client, the activator and quickenctl must agree
+// to the bit, so they share this code.
+//
+// Freestanding: system calls come from sys.hpp, text lives in the caller's
+// Storage, nothing is allocated and nothing throws.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "common/wire.hpp"
+
+namespace quicken {
+
+/// Room for the text that a Target refers to: it must outlive the Target.
+struct Storage {
+    char name[wire::k_max_name];
+    char directory[wire::k_max_name];
+    char interpreter[wire::k_max_name];
+    char options[wire::k_max_options];
+    char reason[512];
+};
+
+/// A command line of `quicken`, as typed.
+struct Invocation {
+    enum class Form {
+        run,    // run a program
+        tool,   // status, stop, --help, --version, nothing at all: quickenctl's
+        usage,  // not a valid command line; `error` says why
+    };
+    Form form;
+    wire::What what;
+    const char* name;    // script, module or entry, as typed
+    const char* python;  // --python, or nullptr
+    char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
+    const char* error;
+};
+
+/// Reads `argv` (of main, ends with nullptr). Does no system call.
+///   quicken run [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--] [ARG...]
+///   quicken SCRIPT [ARG...]
+/// One `--` directly after the program is dropped in the first form; in the
+/// second, which is also what a #! line makes, everything is the script's.
+Invocation parse(char** argv);
+
+/// What is to be run, and whether a server may run it.
+struct Target {
+    wire::What what;
+    std::string_view name;         // absolute path with "." and empty components removed; module; entry
+    std::string_view directory;    // of a module: the working directory; otherwise empty
+    std::string_view interpreter;  // absolute path, its links not followed; empty if none was found
+    std::string_view options;      // interpreter options from the #! line, each ends with a NUL
+    wire::Identity script;         // of a file
+    const char* plain;             // not nullptr: only a plain run is right, and this is why
+};
+
+/// Finds the interpreter, first that applies: `python`; a Python named by the
+/// script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python;
+/// python3 on PATH. Never opens anything but a regular file.
+/// Texts of the Target are NUL-terminated.
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage);
+
+/// The server for `target`: hashes it, the settings that an interpreter reads
+/// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,
+/// MALLOC_*; in any order), the effective group id, the supplementary groups
+/// of the calling process (in any order) and quicken's version.
+/// XXH3 (xxHash), 128 bits.
+wire::Instance instance_of(const Target& target, char** environment);
+
+/// 32 hexadecimal digits and a NUL.
+void format(const wire::Instance& instance, char (&text)[33]);
+
+/// The directory of the sockets: $XDG_RUNTIME_DIR/quicken; where that is unset or
+/// empty /run/user/UID/quicken if /run/user/UID is a directory of ours, else
+/// /tmp/quicken-UID. False if it does not fit into `size` bytes or
+/// XDG_RUNTIME_DIR is not an absolute path.
+bool socket_directory(char** environment, char* text, std::size_t size);
+
+/// Value of `name` in `environment`, or nullptr.
+const char* get_environment(char** environment, std::string_view name);
+
+/// The arguments of the plain run: interpreter, options, then the script, or
+/// `-m MODULE`, or `-c CODE` with code that does what an installed console
+/// script does (entry), then `arguments`. Writes at most `size` pointers, the
+/// last of them nullptr; returns false if they do not fit. `code` gets the
+/// code of an entry (at least 2 * k_max_name + 512 bytes).
+bool plain_arguments(const Target& target, const char* name, char** arguments, char* code, std::size_t code_size,
+                     char** out, std::size_t size);
+
+/// Source of the program that `-c` gets for an entry: sys.path has no entry
+/// for the working directory, sys.argv[0] is the entry's text. False if it does
+/// not fit or the entry is not of the form dotted.module:dotted.function.
+bool entry_code(std::string_view entry, char* text, std::size_t size);
+
+}  // namespace quicken

@@ -1,0 +1,95 @@
+// The request of a client and the replies of a server, as they travel over a
+// Unix stream socket between processes of one user on one machine: native
+// byte order, native alignment.
+//
+// A client sends one Request, its body, and with the first byte the fds named
+// by Request::fd_mask (SCM_RIGHTS, ascending) followed by one O_PATH fd of its
+// working directory. It then only reads: zero or more replies, of which
+// `started` is the commit point. Until a client has seen `started` its program
+// has not been run and will not be once the client has shut the connection
+// down: the server's send of `started` and the client's shutdown(2) are
+// ordered by the client socket's own lock (unix(7)), so that either the
+// client finds `started` in its queue after the shutdown, or the server's send
+// fails with EPIPE and it runs nothing.
+//
+// Freestanding: includes nothing that needs a C or C++ library.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace quicken::wire {
+
+inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
+inline constexpr std::uint32_t k_protocol = 1;
+
+/// Limits of a request; one beyond them ends that connection with `refused`.
+/// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
+inline constexpr std::uint32_t k_max_body = 8U << 20;      // bytes
+inline constexpr std::uint32_t k_max_name = 4096;          // bytes, also for directory and interpreter
+inline constexpr std::uint32_t k_max_options = 4096;       // bytes
+inline constexpr std::uint32_t k_max_strings = 1U << 20;   // argv and environ entries, each
+inline constexpr std::uint32_t k_max_reply_text = 4096;    // bytes
+/// Seconds a server waits for a request to be complete once it has accepted.
+inline constexpr int k_request_timeout = 1;
+
+enum class What : std::uint32_t { file = 1, module = 2, entry = 3 };
+
+/// Identity of a file's content as far as stat(2) tells.
+struct Identity {
+    std::uint64_t device;
+    std::uint64_t inode;
+    std::uint64_t size;
+    std::int64_t mtime_seconds;
+    std::int64_t mtime_nanoseconds;
+    friend constexpr bool operator==(const Identity&, const Identity&) = default;
+};
+
+/// 128 bits that name a server. In text: 32 lower-case hexadecimal digits.
+struct Instance {
+    std::uint8_t bytes[16];
+    friend constexpr bool operator==(const Instance&, const Instance&) = default;
+};
+
+/// The body follows in this order: name, directory, interpreter (no NUL),
+/// options, argv, environ (each string ends with a NUL). Its size is the sum
+/// of the lengths.
+struct Request {
+    std::uint32_t magic;
+    std::uint32_t protocol;
+    Instance instance;
+    What what;
+    std::uint32_t umask;
+    std::uint32_t fd_mask;             // bit N: fd N (0, 1, 2) is open and passed
+    std::uint32_t name_length;         // absolute path, module, or module:function
+    std::uint32_t directory_length;    // of a module: the working directory; otherwise 0
+    std::uint32_t interpreter_length;  // absolute path
+    std::uint32_t options_length;      // interpreter options, without the interpreter
+    std::uint32_t argc;                // argv[0] is what sys.argv[0] is to be
+    std::uint32_t argv_length;
+    std::uint32_t envc;
+    std::uint32_t environ_length;
+    std::uint32_t reserved;            // 0
+    Identity script;                   // of a file; otherwise all 0
+};
+
+enum class ReplyKind : std::uint32_t {
+    warming = 1,  // the template is being made; go on waiting
+    retry,        // connect anew: another spare or template will serve
+    refused,      // run plainly; the text says why
+    failed,       // do not run: print the text, exit with status `value`
+    started,      // committed; `pid` is the command
+    stopped,      // the command was stopped by signal `value`
+    exited,       // the command ended; `value` is its wait status (waitpid(2))
+};
+
+struct Reply {
+    ReplyKind kind;
+    std::int32_t value;
+    std::int32_t pid;
+    std::uint32_t length;  // bytes of text that follow; at most k_max_reply_text
+};
+
+static_assert(sizeof(Request) == 120 && sizeof(Reply) == 16);
+
+}  // namespace quicken::wire
