@@ -56,12 +56,17 @@ struct Message {
     char text[k_text];   // ready: the interpreter's version; unfit: why
 };
 
+/// Fds of ours in a template and its forks are at least this, so that the program gets the numbers that it
+/// would get in a plain run.
+inline constexpr int k_first_fd = 800;
+
 /// Environment variable by which a template finds its fds: decimal numbers
 /// "control,handoff,listen,board,rung", removed before Python sees it.
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 
-/// Index 1 of the arguments of a template is the last interpreter option or
-/// this; the one after it is code that a Python without the hook would run.
+/// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,
+/// entry), name, instance in hexadecimal, code of an entry or "", then the first client's sys.argv. A Python
+/// without the hook runs the guard's code and nothing else.
 inline constexpr char k_guard_option[] = "-c";
 inline constexpr char k_guard_code[] = "raise SystemExit('quicken: the interpreter did not load its hook')";
 

@@ -90,6 +90,6 @@ struct Reply {
     std::uint32_t length;  // bytes of text that follow; at most k_max_reply_text
 };
 
-static_assert(sizeof(Request) == 120 && sizeof(Reply) == 16);
+static_assert(sizeof(Request) == 112 && sizeof(Reply) == 16);
 
 }  // namespace quicken::wire

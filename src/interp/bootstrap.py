@@ -1,0 +1,401 @@
+# The template's side in Python: from what is to be run to code with a fork
+# point in it, what makes a prelude unfit, and the command's view of argv,
+# environment and streams. Compiled by template.cpp into a namespace of its
+# own that no module refers to; the script never sees a frame of it.
+#
+# Works with every CPython from 3.8, also under -S, -I and -E: only modules that
+# an interpreter always has are imported here.
+import builtins
+import io
+import posix
+import sys
+
+
+FORK_POINT = '__quicken_fork_point__'
+MODULES_BEFORE = frozenset(sys.modules)
+
+
+# sys.orig_argv (3.10) up to the program's own arguments; of a script it includes all but the script.
+ORIGINAL_HAS_SCRIPT = sys.argv[:1] not in (['-c'], ['-m'])
+ORIGINAL = getattr(sys, 'orig_argv', None)
+if ORIGINAL is not None:
+    ORIGINAL = ORIGINAL[:len(ORIGINAL) - len(sys.argv) + (0 if ORIGINAL_HAS_SCRIPT else 1)]
+
+
+class Unfit(BaseException):
+    """The program cannot be served from this rung; the text says why."""
+
+
+# --- arguments during the prelude --------------------------------------------
+
+class Arguments(list):
+    """sys.argv while the prelude runs: notes that somebody looked at it.
+
+    The name of the program alone may be read: a spare serves only clients
+    whose sys.argv[0] is the same if it was."""
+
+    __slots__ = ()
+    watched = True
+    name_read = False
+    read = False
+    program = None  # what runpy, or the code of an entry, makes of sys.argv[0]; None: what the client says
+
+
+def _note_read(method):
+    def wrapper(self, *args):
+        if Arguments.watched:
+            if method is list.__getitem__ and args[0] == 0:
+                Arguments.name_read = True
+            elif method is not list.__setitem__ or args != (0, Arguments.program):
+                Arguments.read = True
+        return method(self, *args)
+    return wrapper
+
+
+for _name in ('__getitem__', '__iter__', '__len__', '__contains__', '__eq__', '__ne__', '__lt__', '__le__',
+              '__gt__', '__ge__', '__repr__', '__add__', '__mul__', '__rmul__', '__reversed__', '__setitem__',
+              '__delitem__', '__iadd__', 'append', 'extend', 'insert', 'remove', 'pop', 'clear', 'copy', 'count',
+              'index', 'sort', 'reverse'):
+    setattr(Arguments, _name, _note_read(getattr(list, _name)))
+
+
+def watch_arguments():
+    sys.argv = Arguments(sys.argv)
+
+
+def restore_arguments(values):
+    """Give every holder of sys.argv the client's arguments; a plain list where only sys holds it."""
+    Arguments.watched = False
+    if Arguments.program is not None:
+        values[0] = Arguments.program
+    held = sys.argv
+    if type(held) is not Arguments or sys.getrefcount(held) <= 3:
+        sys.argv = values
+    else:
+        held[:] = values
+
+
+# --- the fork point -----------------------------------------------------------
+
+def _is_name_main_test(node, ast):
+    """`__name__ == '__main__'`, in either order."""
+    if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq)):
+        return False
+    sides = (node.left, node.comparators[0])
+    names = [side for side in sides if isinstance(side, ast.Name) and side.id == '__name__']
+    texts = [side for side in sides if isinstance(side, ast.Constant) and side.value == '__main__']
+    return len(names) == 1 and len(texts) == 1
+
+
+def _syntax_tree_module():
+    known = '_ast' in sys.modules
+    import _ast
+    if not known:
+        del sys.modules['_ast']
+    return _ast
+
+
+def with_fork_point(source, filename):
+    """Code of `source` with a call of the fork point as first statement of the first top-level
+    `if __name__ == '__main__'`; None if there is no such statement."""
+    ast = _syntax_tree_module()
+    tree = compile(source, filename, 'exec', ast.PyCF_ONLY_AST, True)
+    for node in tree.body:
+        if isinstance(node, ast.If) and _is_name_main_test(node.test, ast):
+            break
+    else:
+        return None
+    first = node.body[0]
+    place = {'lineno': first.lineno, 'col_offset': first.col_offset,
+             'end_lineno': first.end_lineno, 'end_col_offset': first.end_col_offset}
+    name = ast.Name(id=FORK_POINT, ctx=ast.Load(), **place)
+    call = ast.Call(func=name, args=[], keywords=[], **place)
+    node.body.insert(0, ast.Expr(value=call, **place))
+    return compile(tree, filename, 'exec', 0, True)
+
+
+def install_fork_point(fork):
+    """Make FORK_POINT callable from the code of with_fork_point. It is the C function itself, so that
+    no frame of ours is on the stack while it waits; unfit() removes the name again."""
+    setattr(builtins, FORK_POINT, fork)
+
+
+def forget_fork_point():
+    if hasattr(builtins, FORK_POINT):
+        delattr(builtins, FORK_POINT)
+
+
+# --- what is run ----------------------------------------------------------------
+
+def _insert_path(entry):
+    flags = sys.flags
+    if not flags.isolated and not getattr(flags, 'safe_path', False):
+        sys.path.insert(0, entry)
+
+
+def _script_directory(path):
+    """dirname(realpath(path)), as the interpreter computes sys.path[0] of a script."""
+    known = 'posixpath' in sys.modules
+    import posixpath
+    if not known:
+        for name in ('posixpath', 'genericpath', 'stat', '_stat'):
+            if name not in MODULES_BEFORE:
+                sys.modules.pop(name, None)
+    return posixpath.dirname(posixpath.realpath(path))
+
+
+class Program:
+    """What C evaluates: `code` in __main__, or runpy for a module. A code of None means that the
+    command compiles `source` itself, so that what the compiler prints is printed by every run."""
+
+    def __init__(self, what, name):
+        self.what = what
+        self.name = name
+        self.source = None
+        self.filename = None
+        self.identity = None
+        self.code = None
+        self.forks = False  # the code has a fork point in it
+
+
+def _read_script(path):
+    with io.open_code(path) as file:
+        status = posix.fstat(file.fileno())
+        source = file.read()
+    identity = (status.st_dev, status.st_ino, status.st_size, *divmod(status.st_mtime_ns, 10**9))
+    if path.endswith('.pyc') or source[:4] == _compiled_magic():
+        raise Unfit('a compiled script')
+    if b'\0' in source:
+        raise Unfit('a script with NUL bytes')
+    return source, identity
+
+
+def _compiled_magic():
+    import _frozen_importlib_external
+    return _frozen_importlib_external.MAGIC_NUMBER
+
+
+def prepare_file(path, prelude):
+    import _frozen_importlib_external
+    program = Program('file', path)
+    program.filename = path
+    program.source, program.identity = _read_script(path)
+    main = sys.modules['__main__'].__dict__
+    main['__file__'] = path
+    main['__cached__'] = None
+    main['__loader__'] = _frozen_importlib_external.SourceFileLoader('__main__', path)
+    _insert_path(_script_directory(path))
+    if prelude:
+        program.code = with_fork_point(program.source, path)
+        program.forks = program.code is not None
+    return program
+
+
+def prepare_entry(entry, code, prelude):
+    program = Program('entry', entry)
+    program.filename = '<string>'
+    program.source = code.encode('utf-8', 'surrogateescape')
+    _insert_path('')
+    if prelude:
+        program.code = with_fork_point(program.source, '<string>')
+        program.forks = program.code is not None
+    return program
+
+
+def prepare_module(name, prelude, fork):
+    import runpy
+    program = Program('module', name)
+    _insert_path(posix.getcwd())
+    if not prelude:
+        return program
+    program.forks = True
+    original = runpy._get_module_details
+
+    def details(*args, **kwargs):
+        found = original(*args, **kwargs)
+        if args and args[0] != name and not args[0].endswith('.__main__'):
+            return found
+        if runpy._get_module_details is not details:
+            return found
+        runpy._get_module_details = original
+        mod_name, spec, code = found
+        Arguments.program = sys.argv[0] = spec.origin
+        watch_arguments()
+        source = spec.loader.get_source(mod_name) if hasattr(spec.loader, 'get_source') else None
+        cut = with_fork_point(source, code.co_filename) if source is not None else None
+        if cut is None:
+            fork()
+            return found
+        return mod_name, spec, cut
+
+    runpy._get_module_details = details
+    return program
+
+
+def prepare(what, name, code, prelude, fork):
+    """What to evaluate. `prelude`: with a fork point inside. Raises Unfit, or what compiling raises."""
+    install_fork_point(fork)
+    if what == 'file':
+        program = prepare_file(name, prelude)
+    elif what == 'entry':
+        program = prepare_entry(name, code, prelude)
+    else:
+        program = prepare_module(name, prelude, fork)
+    if not program.forks:
+        forget_fork_point()
+    elif what != 'module':
+        Arguments.program = name if what == 'entry' else None
+        watch_arguments()
+    return program
+
+
+# --- at the fork point, in the template --------------------------------------------
+
+STARTED_ENVIRON = dict(posix.environ)
+environ_changes = {}
+open_files = []
+
+
+def unfit():
+    """Why what the prelude left behind cannot be served to every client, or None."""
+    forget_fork_point()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    if Arguments.read:
+        return 'the prelude reads sys.argv'
+    threading = sys.modules.get('threading')
+    if threading is not None and threading.active_count() > 1:
+        return 'the prelude leaves a running thread'
+    for key in STARTED_ENVIRON.keys() | posix.environ.keys():
+        before, after = STARTED_ENVIRON.get(key), posix.environ.get(key)
+        if before != after:
+            environ_changes[key] = (before, after)
+    return None
+
+
+def freeze():
+    """Last thing before the first fork: what exists now is never looked at by a command's collector,
+    so that its pages stay shared. Files that the prelude left open are kept for flush_files."""
+    import gc
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    open_files.extend(o for o in gc.get_objects() if type(o) in kinds)
+    gc.freeze()
+
+
+def after_fork():
+    """In a spare, before it waits: what must differ from command to command."""
+    numpy_random = sys.modules.get('numpy.random')
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+# --- in the command --------------------------------------------------------------------
+
+def _unfit_name(name):
+    if Arguments.program is None and Arguments.name_read and list.__getitem__(sys.argv, 0) != name:
+        return 'the prelude reads sys.argv[0], which differs from that of the first run'
+    return None
+
+
+def _replace_environ(environ):
+    for key, (before, _after) in environ_changes.items():
+        if environ.get(key) != before:
+            return 'the prelude sets ' + repr(key)[2:-1] + ', which differs from that of the first run'
+    for key, (_before, after) in environ_changes.items():
+        if after is None:
+            environ.pop(key, None)
+            posix.unsetenv(key)
+        else:
+            environ[key] = after
+            posix.putenv(key, after)
+    known = [posix.environ]
+    os = sys.modules.get('os')
+    if os is not None and getattr(os.environ, '_data', None) is not posix.environ:
+        known.append(os.environ._data)
+    for data in known:
+        data.clear()
+        data.update(environ)
+    return None
+
+
+def _reopen(stream, fd, mode):
+    """The stream as the interpreter would have made it on this fd: a file has a position, the
+    template's pipe had none."""
+    buffer = stream.buffer
+    raw = getattr(buffer, 'raw', buffer)
+    name = raw.name
+    raw.__init__(fd, mode, False)
+    raw.name = name
+    if buffer is not raw:
+        buffer.__init__(raw)
+    stream.__init__(buffer, stream.encoding, stream.errors, '\n', stream.line_buffering, stream.write_through)
+
+
+def _fit_stream(name, fd, mode):
+    stream = getattr(sys, '__%s__' % name)
+    current = getattr(sys, name)
+    try:
+        terminal = posix.isatty(fd)
+        posix.fstat(fd)
+    except OSError:
+        setattr(sys, '__%s__' % name, None)
+        if current is stream:
+            setattr(sys, name, None)
+        return
+    if stream is None:
+        return
+    try:
+        posix.lseek(fd, 0, 1)
+    except OSError:
+        pass
+    else:
+        _reopen(stream, fd, mode)
+    if terminal:
+        for each in {id(stream): stream, id(current): current}.values():
+            if type(each) is io.TextIOWrapper:
+                each.reconfigure(line_buffering=True)
+
+
+def become(environ, arguments):
+    """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
+    reason = _unfit_name(arguments[0]) or _replace_environ(environ)
+    if reason is not None:
+        return reason
+    if ORIGINAL is not None:
+        sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])
+    restore_arguments(arguments)
+    _fit_stream('stdin', 0, 'rb')
+    _fit_stream('stdout', 1, 'wb')
+    _fit_stream('stderr', 2, 'wb')
+    return None
+
+
+# --- at the command's end ------------------------------------------------------------------
+
+def release_main():
+    """What the end of the interpreter does to a script's objects, as far as it can be seen: files are
+    closed, finalizers run, while functions, classes and modules are still there."""
+    import gc
+    import types
+    kept = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+    main = sys.modules.get('__main__')
+    if main is not None:
+        names = main.__dict__
+        for name in [n for n, v in names.items() if not isinstance(v, kept) and n[:2] != '__']:
+            names.pop(name, None)
+    gc.collect()
+    for file in gc.get_objects():
+        if type(file) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            open_files.append(file)
+    for file in open_files:
+        if file is not sys.stdout and file is not sys.stderr:
+            _flush_quietly(file)
+
+
+def _flush_quietly(file):
+    try:
+        if not file.closed:
+            file.flush()
+    except (OSError, ValueError):
+        pass  # as the finalizer of a file does outside development mode

@@ -1,0 +1,159 @@
+// The end of a command: what Py_RunMain does after the program's code, in its
+// order, up to the point from which nothing can be seen from outside. The
+// interpreter is not taken apart (6-61 ms with pandas loaded): release_main
+// in bootstrap.py does what of that has effects.
+//
+// A process that the program forked itself may come here too, through the end
+// of its main: it ends as in a plain run and reports to nobody.
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "reply.hpp"
+#include "template.hpp"
+
+namespace quicken::interp {
+
+namespace {
+
+constexpr int k_status_flush_failed = 120;  // Py_RunMain: the streams could not be flushed
+constexpr int k_linger_poll = 1000;         // ms to wait for the client to be gone
+constexpr int k_linger_pause = 3000;        // µs more, so that the kernel's tear-down does not take its core
+
+struct Ending {
+    int status = 0;
+    bool interrupted = false;  // by KeyboardInterrupt: dies by SIGINT
+};
+
+/// handle_system_exit of CPython: the status of a SystemExit; a code that is not a number is printed.
+int system_exit_status(PyObject* value) {
+    Ref code = value != nullptr ? Ref(py.PyObject_GetAttrString(value, "code")) : Ref();
+    if (!code) {
+        py.PyErr_Clear();
+        code = Ref::borrow(value);
+    }
+    if (!code || code.get() == py.none) return 0;
+    if ((py.PyType_GetFlags(Py_TYPE(code.get())) & Py_TPFLAGS_LONG_SUBCLASS) != 0) {
+        const long number = py.PyLong_AsLong(code.get());
+        py.PyErr_Clear();
+        return static_cast<int>(number);
+    }
+    PyObject* stream = py.PySys_GetObject("stderr");
+    if (stream != nullptr && stream != py.none) {
+        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) == 0) py.PyFile_WriteString("\n", stream);
+    } else {
+        const Ref text(py.PyObject_Str(code.get()));
+        const Ref bytes(text ? py.PyUnicode_AsUTF8String(text.get()) : nullptr);
+        if (bytes) fprintf(stderr, "%s\n", py.PyBytes_AsString(bytes.get()));
+    }
+    py.PyErr_Clear();
+    return 1;
+}
+
+Ending handle_exception() {
+    Ending ending;
+    if (py.PyErr_Occurred() == nullptr) return ending;
+    if (py.PyErr_ExceptionMatches(*py.PyExc_SystemExit) != 0) {
+        PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+        py.PyErr_Fetch(&type, &value, &traceback);
+        py.PyErr_NormalizeException(&type, &value, &traceback);
+        const Ref owned_type(type), owned_value(value), owned_traceback(traceback);
+        fflush(stdout);
+        ending.status = system_exit_status(value);
+        return ending;
+    }
+    ending.status = 1;
+    ending.interrupted = py.PyErr_ExceptionMatches(*py.PyExc_KeyboardInterrupt) != 0;
+    py.PyErr_PrintEx(1);
+    return ending;
+}
+
+/// threading._shutdown, if threading was imported: waits for the program's threads.
+void wait_for_threads() {
+    PyObject* modules = py.PyImport_GetModuleDict();
+    PyObject* threading = py.PyDict_GetItemString(modules, "threading");
+    if (threading == nullptr) return;
+    const Ref shutdown(py.PyObject_GetAttrString(threading, "_shutdown"));
+    const Ref done(shutdown ? py.PyObject_CallObject(shutdown.get(), nullptr) : nullptr);
+    if (!done) py.PyErr_WriteUnraisable(threading);
+}
+
+void run_exit_functions() {
+    const Ref module(py.PyImport_ImportModule("atexit"));
+    const Ref run(module ? py.PyObject_GetAttrString(module.get(), "_run_exitfuncs") : nullptr);
+    const Ref done(run ? py.PyObject_CallObject(run.get(), nullptr) : nullptr);
+    if (!done) py.PyErr_Clear();
+}
+
+/// flush_std_files of CPython. False if one could not be flushed.
+bool flush_stream(const char* name, bool report) {
+    PyObject* stream = py.PySys_GetObject(name);
+    if (stream == nullptr || stream == py.none) return true;
+    const Ref held = Ref::borrow(stream);
+    const Ref closed(py.PyObject_GetAttrString(stream, "closed"));
+    if (!closed) py.PyErr_Clear();
+    if (closed && py.PyObject_IsTrue(closed.get()) == 1) return true;
+    const Ref flush(py.PyObject_GetAttrString(stream, "flush"));
+    const Ref done(flush ? py.PyObject_CallObject(flush.get(), nullptr) : nullptr);
+    if (done) return true;
+    if (report) {
+        py.PyErr_WriteUnraisable(stream);
+    } else {
+        py.PyErr_Clear();
+    }
+    return false;
+}
+
+bool flush_streams() {
+    const bool out = flush_stream("stdout", true);
+    const bool error = flush_stream("stderr", false);
+    return out && error;
+}
+
+[[noreturn]] void die_interrupted() {
+    signal(SIGINT, SIG_DFL);
+    kill(getpid(), SIGINT);
+    _exit(128 + SIGINT);
+}
+
+[[noreturn]] void finish_forked_child(const Ending& ending) {
+    int status = ending.status;
+    if (py.Py_FinalizeEx() < 0) status = k_status_flush_failed;
+    if (ending.interrupted) die_interrupted();
+    exit(status);
+}
+
+/// The client ends while this process is still there; only then is it taken down.
+void linger() {
+    pollfd client{command_.connection, POLLRDHUP, 0};
+    while (poll(&client, 1, k_linger_poll) < 0 && errno == EINTR) continue;
+    usleep(k_linger_pause);
+}
+
+}  // namespace
+
+void finish(PyObject* result) {
+    const Ref owned(result);
+    Ending ending = handle_exception();
+    if (getpid() != command_.pid) finish_forked_child(ending);
+    wait_for_threads();
+    run_exit_functions();
+    bool flushed = flush_streams();
+    if (!call_bootstrap("release_main")) py.PyErr_Clear();
+    if (flushed) flushed = flush_streams();
+    if (!flushed) ending.status = k_status_flush_failed;
+    fflush(nullptr);
+    if (ending.interrupted) die_interrupted();
+
+    const int wait_status = (ending.status & 0xff) << 8;
+    send_reply(command_.connection, wire::ReplyKind::exited, wait_status, command_.pid, "");
+    template_.board->slots[command_.slot].state.store(control::SlotState::reported);
+    linger();
+    _exit(ending.status & 0xff);
+}
+
+}  // namespace quicken::interp

@@ -1,0 +1,180 @@
+// The template's life after its prelude: is what the prelude left behind fit
+// to be forked, then one spare an order.
+//
+// A spare is to be the supervisor's child, not the template's: commands then
+// outlive a template, and the supervisor learns how they ended. fork_orphan
+// makes it so at the price of one vfork. The vforked child shares the
+// template's memory while the template is suspended, calls fork() there, and
+// ends; the spare is inherited by the nearest subreaper, the supervisor.
+// Why this is sound: fork() in the vforked child runs the fork handlers
+// (pthread_atfork, among them malloc's and OpenBLAS's) exactly once, in the
+// memory that the template goes on with, as a fork() by the template itself
+// would; the spare's copy is taken between them; the vforked child shares the
+// thread descriptor, which only the spare's copy of is changed (its tid, by
+// CLONE_CHILD_SETTID). No signal handler can run in between in the shared
+// memory that a plain fork() would not allow: signals are blocked over it.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "packet.hpp"
+#include "template.hpp"
+
+namespace quicken::interp {
+
+namespace {
+
+int count_threads() {
+    struct stat status {};
+    // st_nlink of /proc/PID/task is the number of threads + 2 (proc(5) leaves it out; fs/proc/base.c has it).
+    return stat("/proc/self/task", &status) == 0 ? static_cast<int>(status.st_nlink) - 2 : 1;
+}
+
+/// Threads that a library ends before every fork and makes anew when it needs them (OpenBLAS) are harmless,
+/// and this is how to tell them from those that a fork would lose: after one fork they are gone.
+bool threads_survive_fork() {
+    if (count_threads() == 1) return false;
+    py.PyOS_BeforeFork();
+    const pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    py.PyOS_AfterFork_Parent();
+    if (pid > 0) {
+        while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+    }
+    // A joined thread leaves /proc a little after its join.
+    for (int i = 0; i < 100 && count_threads() > 1; ++i) usleep(1000);
+    return count_threads() > 1;
+}
+
+/// A socket or an event queue that the prelude opened would be shared by all commands.
+const char* shared_descriptor() {
+    DIR* directory = opendir("/proc/self/fd");
+    if (directory == nullptr) return nullptr;
+    const char* found = nullptr;
+    while (const dirent* entry = readdir(directory)) {
+        const int fd = atoi(entry->d_name);
+        if (fd <= 2 || fd >= control::k_first_fd) continue;
+        char target[64];
+        const ssize_t size = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
+        if (size <= 0) continue;
+        target[size] = '\0';
+        if (strncmp(target, "socket:", 7) == 0) found = "the prelude leaves an open socket";
+        if (strcmp(target, "anon_inode:[eventpoll]") == 0) found = "the prelude leaves an epoll descriptor";
+        if (strncmp(target, "/dev/nvidia", 11) == 0) found = "the prelude leaves an open GPU";
+    }
+    closedir(directory);
+    return found;
+}
+
+const char* changed_process_state() {
+    char directory[sizeof template_.directory];
+    if (getcwd(directory, sizeof directory) == nullptr) directory[0] = '\0';
+    if (strcmp(directory, template_.directory) != 0) return "the prelude changes the working directory";
+    const mode_t mask = umask(0);
+    umask(mask);
+    if (mask != template_.umask) return "the prelude changes the umask";
+    siginfo_t child{};
+    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0) return "the prelude leaves a child process";
+    return nullptr;
+}
+
+/// Ends the template if what it is now cannot serve every client.
+void verify_fitness() {
+    char reason[control::k_text];
+    text_of(call_bootstrap("unfit"), reason, sizeof reason);
+    if (reason[0] != '\0') give_up(reason);
+    int printed = 0;
+    if (ioctl(template_.capture, FIONREAD, &printed) == 0 && printed > 0) give_up("the prelude prints");
+    if (const char* state = changed_process_state()) give_up(state);
+    if (const char* descriptor = shared_descriptor()) give_up(descriptor);
+    if (threads_survive_fork()) give_up("the prelude leaves threads that a fork would lose");
+}
+
+/// fork(), but the child belongs to the template's subreaper. Returns its pid, 0 in it, or -errno.
+__attribute__((noinline)) pid_t fork_orphan() {
+    static volatile pid_t result;
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    result = -EAGAIN;
+    const pid_t middle = vfork();
+    if (middle == 0) {
+        const pid_t pid = fork();
+        if (pid != 0) {
+            result = pid > 0 ? pid : -errno;
+            _exit(0);
+        }
+        sigprocmask(SIG_SETMASK, &before, nullptr);
+        return 0;
+    }
+    const int error = errno;
+    if (middle > 0) {
+        while (waitpid(middle, nullptr, 0) < 0 && errno == EINTR) continue;
+    }
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    return middle > 0 ? result : -error;
+}
+
+void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid) {
+    control::Message message{};
+    message.kind = kind;
+    message.rung = template_.rung;
+    message.slot = slot;
+    message.pid = pid;
+    snprintf(message.text, sizeof message.text, "%s", py.Py_GetVersion());
+    if (char* blank = strchr(message.text, ' ')) *blank = '\0';
+    if (send_packet(template_.control, message, -1) != 0) _exit(0);
+}
+
+/// First steps of a spare. It must not outlive the supervisor while it waits; whether that died before
+/// prctl took effect is seen by getppid() afterwards (prctl(2), PR_SET_PDEATHSIG).
+void start_spare(pid_t supervisor) {
+    close(template_.control);
+    template_.control = -1;
+    close(template_.capture);
+    template_.capture = -1;
+    setpgid(0, 0);
+    // The vforked parent ends at once; until then it, not the supervisor, is whose death would be told.
+    for (int i = 0; getppid() != supervisor; ++i) {
+        if (i > 20000) _exit(0);
+        usleep(i < 100 ? 20 : 500);
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != supervisor) _exit(0);
+    py.PyOS_AfterFork_Child();
+    if (!call_bootstrap("after_fork")) _exit(1);
+}
+
+}  // namespace
+
+void fork_point() {
+    verify_fitness();
+    if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
+    const pid_t supervisor = getppid();
+    announce(control::MessageKind::ready, 0, 0);
+    control::Message order{};
+    while (receive_packet(template_.control, order)) {
+        if (order.kind != control::MessageKind::fork_order) continue;
+        py.PyOS_BeforeFork();
+        const pid_t pid = fork_orphan();
+        if (pid == 0) {
+            start_spare(supervisor);
+            serve_one(order.slot);
+            return;
+        }
+        py.PyOS_AfterFork_Parent();
+        announce(control::MessageKind::forked, order.slot, pid);
+    }
+    _exit(0);
+}
+
+}  // namespace quicken::interp

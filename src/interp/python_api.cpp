@@ -1,0 +1,30 @@
+#include "python_api.hpp"
+
+#include <dlfcn.h>
+
+#include <type_traits>
+
+namespace quicken::interp {
+
+PythonApi py;
+
+const char* load_python() {
+    const char* missing = nullptr;
+    auto resolve = [&missing](auto& pointer, const char* name) {
+        void* symbol = dlsym(RTLD_DEFAULT, name);
+        if (symbol == nullptr && missing == nullptr) missing = name;
+        pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(symbol);
+    };
+#define QUICKEN_RESOLVE(name) resolve(py.name, #name);
+    QUICKEN_PYTHON_FUNCTIONS(QUICKEN_RESOLVE)
+    QUICKEN_PYTHON_OBJECTS(QUICKEN_RESOLVE)
+    QUICKEN_RESOLVE(PyConfig_InitPythonConfig)
+    QUICKEN_RESOLVE(PyConfig_SetBytesArgv)
+    QUICKEN_RESOLVE(PyConfig_Clear)
+    QUICKEN_RESOLVE(Py_InitializeFromConfig)
+#undef QUICKEN_RESOLVE
+    resolve(py.none, "_Py_NoneStruct");
+    return missing;
+}
+
+}  // namespace quicken::interp

@@ -1,0 +1,25 @@
+#include "reply.hpp"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace quicken::interp {
+
+bool send_reply(int connection, wire::ReplyKind kind, int value, int pid, const char* text) {
+    std::size_t length = strlen(text);
+    if (length > wire::k_max_reply_text) length = wire::k_max_reply_text;
+    wire::Reply reply{kind, value, pid, static_cast<std::uint32_t>(length)};
+    iovec parts[] = {{&reply, sizeof reply}, {const_cast<char*>(text), length}};
+    msghdr header{};
+    header.msg_iov = parts;
+    header.msg_iovlen = length == 0 ? 1 : 2;
+    ssize_t sent = 0;
+    do {
+        sent = sendmsg(connection, &header, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent == static_cast<ssize_t>(sizeof reply + length);
+}
+
+}  // namespace quicken::interp

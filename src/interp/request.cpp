@@ -1,0 +1,147 @@
+#include "request.hpp"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace quicken::interp {
+
+namespace {
+
+/// Most requests fit: the environment of a login is about 4 KB.
+constexpr std::size_t k_first_read = 64U << 10;
+char first_buffer[k_first_read];
+
+double now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+void keep_fds(msghdr& header, Received& received) {
+    for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+        const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int fd = -1;
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+            if (received.fd_count < k_max_passed) {
+                received.fds[received.fd_count++] = fd;
+            } else {
+                close(fd);
+            }
+        }
+    }
+}
+
+/// One recvmsg. Bytes, 0 at the end, or -1.
+ssize_t receive_part(int connection, void* data, std::size_t size, Received& received) {
+    iovec part{data, size};
+    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * k_max_passed)];
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = ancillary;
+    header.msg_controllen = sizeof ancillary;
+    ssize_t got = 0;
+    do {
+        got = recvmsg(connection, &header, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0) keep_fds(header, received);
+    return got;
+}
+
+/// Reads until `size` bytes are there. False at the end of the peer or of its time.
+bool receive_all(int connection, char* data, std::size_t size, std::size_t have, Received& received,
+                 double deadline) {
+    while (have < size) {
+        if (now() > deadline) return false;
+        const ssize_t got = receive_part(connection, data + have, size - have, received);
+        if (got <= 0) return false;
+        have += static_cast<std::size_t>(got);
+    }
+    return true;
+}
+
+const char* check_header(const wire::Request& request, std::uint32_t& size) {
+    if (request.magic != wire::k_magic) return "not a request";
+    if (request.protocol != wire::k_protocol) return "the server speaks another version of the protocol";
+    if (request.name_length > wire::k_max_name || request.directory_length > wire::k_max_name ||
+        request.interpreter_length > wire::k_max_name || request.options_length > wire::k_max_options) {
+        return "a name in the request is too long";
+    }
+    if (request.argc == 0 || request.argc > wire::k_max_strings || request.envc > wire::k_max_strings) {
+        return "too many or too few strings in the request";
+    }
+    const std::uint64_t sum = std::uint64_t{request.name_length} + request.directory_length +
+                              request.interpreter_length + request.options_length + request.argv_length +
+                              request.environ_length;
+    if (sum > wire::k_max_body) return "the request is larger than 8 MiB";
+    size = static_cast<std::uint32_t>(sum);
+    return nullptr;
+}
+
+/// Exactly `count` strings, the last one ended by the last byte.
+bool has_strings(const char* data, std::size_t size, std::size_t count) {
+    if (size == 0) return count == 0;
+    if (data[size - 1] != '\0') return false;
+    std::size_t found = 0;
+    for (const char* end = data + size; data < end; ++found) {
+        data = static_cast<const char*>(memchr(data, '\0', static_cast<std::size_t>(end - data))) + 1;
+    }
+    return found == count;
+}
+
+const char* check_body(const Received& received) {
+    const wire::Request& request = received.request;
+    if (!has_strings(received.arguments(), request.argv_length, request.argc) ||
+        !has_strings(received.environment(), request.environ_length, request.envc)) {
+        return "the request's strings are malformed";
+    }
+    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 ||
+        received.fd_count != __builtin_popcount(request.fd_mask) + 1) {
+        return "the request's fds are not what it says";
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+const char* receive_request(int connection, Received& received) {
+    const timeval limit{wire::k_request_timeout, 0};
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const double deadline = now() + wire::k_request_timeout;
+    constexpr std::size_t k_header = sizeof(wire::Request);
+
+    const ssize_t got = receive_part(connection, first_buffer, k_first_read - 1, received);
+    if (got <= 0) return "";
+    auto have = static_cast<std::size_t>(got);
+    if (!receive_all(connection, first_buffer, k_header, have, received, deadline)) return "";
+    if (have < k_header) have = k_header;
+    memcpy(&received.request, first_buffer, k_header);
+    if (const char* wrong = check_header(received.request, received.size)) return wrong;
+    have -= k_header;
+    if (have > received.size) return "there is more than the request";
+
+    received.body = first_buffer + k_header;
+    if (k_header + received.size + 1 > k_first_read) {
+        received.body = static_cast<char*>(malloc(received.size + 1));
+        if (received.body == nullptr) return "no memory for the request";
+        memcpy(received.body, first_buffer + k_header, have);
+    }
+    if (!receive_all(connection, received.body, received.size, have, received, deadline)) return "";
+    received.body[received.size] = '\0';
+    return check_body(received);
+}
+
+void discard(Received& received) {
+    for (int i = 0; i < received.fd_count; ++i) close(received.fds[i]);
+    const char* inside = first_buffer + sizeof(wire::Request);
+    if (received.body != nullptr && received.body != inside) free(received.body);
+    received = Received{};
+}
+
+}  // namespace quicken::interp

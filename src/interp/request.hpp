@@ -1,0 +1,33 @@
+// A client's request as a spare receives it.
+#pragma once
+
+#include "common/wire.hpp"
+
+namespace quicken::interp {
+
+inline constexpr int k_max_passed = 4;  // fds 0, 1, 2 and the working directory
+
+/// Owns its fds and its body until release_fds(); lives for the rest of the process once it is served.
+struct Received {
+    wire::Request request{};
+    char* body = nullptr;       // request's body and one NUL
+    std::uint32_t size = 0;     // of the body
+    int fds[k_max_passed] = {-1, -1, -1, -1};
+    int fd_count = 0;
+
+    const char* name() const { return body; }
+    char* arguments() const {
+        return body + request.name_length + request.directory_length + request.interpreter_length +
+               request.options_length;
+    }
+    char* environment() const { return arguments() + request.argv_length; }
+};
+
+/// Reads and checks one request. nullptr, or what is wrong with it; "" if the peer went away or was too slow.
+/// Never blocks longer than k_request_timeout.
+const char* receive_request(int connection, Received& received);
+
+/// Closes what was received and frees the body.
+void discard(Received& received);
+
+}  // namespace quicken::interp

@@ -1,0 +1,159 @@
+// A spare: takes one connection, makes sure that it is right for it, becomes
+// its command.
+//
+// Nothing is run before `started` is in the client's queue (wire.hpp), and
+// whatever goes wrong up to there ends the spare, never returns to the pool:
+// its fds or its directory may be half the client's by then.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "packet.hpp"
+#include "reply.hpp"
+#include "request.hpp"
+#include "template.hpp"
+
+extern char** environ;
+
+namespace quicken::interp {
+
+namespace {
+
+[[noreturn]] void refuse(int connection, const char* reason) {
+    send_reply(connection, wire::ReplyKind::refused, 0, 0, reason);
+    _exit(0);
+}
+
+/// Takes a connection that is this spare's to serve.
+int take_connection(control::Slot& slot) {
+    int connection = -1;
+    do {
+        connection = accept4(template_.listener, nullptr, nullptr, SOCK_CLOEXEC);
+    } while (connection < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EMFILE || errno == ENFILE));
+    if (connection < 0) _exit(1);
+    auto expected = control::SlotState::idle;
+    if (!slot.state.compare_exchange_strong(expected, control::SlotState::taken)) _exit(0);
+    if (template_.board->stale.load() != 0) _exit(0);
+    const int moved = fcntl(connection, F_DUPFD_CLOEXEC, control::k_first_fd);
+    if (moved < 0) return connection;
+    close(connection);
+    return moved;
+}
+
+/// nullptr, or why this peer is not served.
+const char* check_peer(int connection) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "the client has no identity";
+    if (peer.uid != geteuid()) return "the client is another user";
+    if (peer.pid == 0) return "the client is in another pid namespace";
+    return nullptr;
+}
+
+void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
+    control::Message message{};
+    message.kind = kind;
+    message.slot = slot;
+    message.pid = getpid();
+    if (send_packet(template_.handoff, message, connection) != 0) _exit(1);
+}
+
+/// fds 0, 1 and 2 as the client has them, working directory, umask. nullptr, or what failed.
+const char* take_process_state(Received& received) {
+    const wire::Request& request = received.request;
+    int next = 0;
+    for (int fd = 0; fd < 3; ++fd) {
+        if ((request.fd_mask >> fd & 1) == 0) {
+            close(fd);
+        } else if (dup2(received.fds[next++], fd) != fd) {
+            return "cannot take the client's fds";
+        }
+    }
+    if (fchdir(received.fds[next]) != 0) return "cannot enter the client's working directory";
+    for (int i = 0; i < received.fd_count; ++i) close(received.fds[i]);
+    received.fd_count = 0;
+    umask(request.umask);
+    return nullptr;
+}
+
+/// The client's environment for C, kept for the life of the process.
+bool take_environment(const Received& received) {
+    auto** strings = static_cast<char**>(malloc((received.request.envc + 1) * sizeof(char*)));
+    if (strings == nullptr) return false;
+    char* at = received.environment();
+    for (std::uint32_t i = 0; i < received.request.envc; ++i) {
+        strings[i] = at;
+        at += strlen(at) + 1;
+    }
+    strings[received.request.envc] = nullptr;
+    environ = strings;
+    return true;
+}
+
+/// As the interpreter makes posix.environ: the first of several equal names wins, what has no name is left out.
+Ref environment_dict() {
+    Ref dict(py.PyDict_New());
+    for (char** entry = environ; dict && *entry != nullptr; ++entry) {
+        const char* equals = strchr(*entry, '=');
+        if (equals == nullptr) continue;
+        const Ref name(py.PyBytes_FromStringAndSize(*entry, equals - *entry));
+        if (py.PyDict_Contains(dict.get(), name.get()) == 1) continue;
+        const Ref value(py.PyBytes_FromStringAndSize(equals + 1, static_cast<Py_ssize_t>(strlen(equals + 1))));
+        if (py.PyDict_SetItem(dict.get(), name.get(), value.get()) != 0) dict.reset();
+    }
+    return dict;
+}
+
+Ref argument_list(const Received& received) {
+    Ref list(py.PyList_New(0));
+    const char* at = received.arguments();
+    for (std::uint32_t i = 0; list && i < received.request.argc; ++i) {
+        const Ref text(py.PyUnicode_DecodeFSDefault(at));
+        if (!text || py.PyList_Append(list.get(), text.get()) != 0) list.reset();
+        at += strlen(at) + 1;
+    }
+    return list;
+}
+
+void become_client(int connection, Received& received) {
+    if (const char* failed = take_process_state(received)) refuse(connection, failed);
+    if (!take_environment(received)) refuse(connection, "no memory");
+    const Ref environment = environment_dict();
+    const Ref arguments = argument_list(received);
+    if (!environment || !arguments) refuse(connection, "no memory");
+    char reason[control::k_text];
+    text_of(call_bootstrap("become", environment.get(), arguments.get()), reason, sizeof reason);
+    if (reason[0] != '\0') refuse(connection, reason);
+}
+
+}  // namespace
+
+void serve_one(std::uint32_t slot) {
+    const int connection = take_connection(template_.board->slots[slot]);
+    static Received received;
+    if (const char* stranger = check_peer(connection)) refuse(connection, stranger);
+    const char* wrong = receive_request(connection, received);
+    if (wrong != nullptr && wrong[0] == '\0') _exit(0);
+    if (wrong != nullptr) refuse(connection, wrong);
+    if (!(received.request.instance == template_.instance)) refuse(connection, "the request is for another server");
+    if (!(received.request.script == template_.script)) {
+        hand_over(connection, control::MessageKind::stale, slot);
+        _exit(0);
+    }
+    become_client(connection, received);
+    hand_over(connection, control::MessageKind::handoff, slot);
+    close(template_.handoff);
+    close(template_.listener);
+    prctl(PR_SET_PDEATHSIG, 0);
+    command_ = {getpid(), connection, slot};
+    if (!send_reply(connection, wire::ReplyKind::started, 0, command_.pid, "")) _exit(0);
+}
+
+}  // namespace quicken::interp

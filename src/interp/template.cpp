@@ -1,0 +1,290 @@
+#include "template.hpp"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bootstrap.inc"
+#include "packet.hpp"
+
+namespace quicken::interp {
+
+Template template_;
+Command command_;
+
+namespace {
+
+constexpr int k_max_arguments = 65536;
+
+/// Arguments of the template, as the supervisor lays them out (control.hpp): interpreter, options, guard
+/// option, guard code, what, name, instance, code, then the first client's sys.argv.
+struct Launch {
+    int options_end;  // index of the guard option
+    char** rest;
+    int rest_count;
+};
+
+/// Both ends are ours alone until the prelude runs; `read` of fd 0 fails with EBADF, so that a prelude that
+/// reads stdin cannot mistake it for an empty one.
+bool capture_streams() {
+    int output[2];
+    int input[2];
+    if (pipe2(output, O_CLOEXEC | O_NONBLOCK) != 0 || pipe2(input, O_CLOEXEC) != 0) return false;
+    template_.capture = fcntl(output[0], F_DUPFD_CLOEXEC, control::k_first_fd);
+    if (dup2(input[1], 0) != 0 || dup2(output[1], 1) != 1 || dup2(output[1], 2) != 2) return false;
+    for (int fd : {input[0], input[1], output[0], output[1]}) {
+        if (fd > 2) close(fd);
+    }
+    return template_.capture >= 0;
+}
+
+/// "control,handoff,listen,board,rung"; the variable and our entry of LD_PRELOAD are gone afterwards.
+bool read_environment() {
+    const char* text = getenv(control::k_environment);
+    int board = -1;
+    unsigned rung = 0;
+    if (text == nullptr || sscanf(text, "%d,%d,%d,%d,%u", &template_.control, &template_.handoff,
+                                  &template_.listener, &board, &rung) != 5) {
+        return false;
+    }
+    template_.rung = static_cast<control::Rung>(rung);
+    unsetenv(control::k_environment);
+    const char* preload = getenv("LD_PRELOAD");
+    const char* others = preload != nullptr ? strchr(preload, ':') : nullptr;
+    if (others == nullptr) {
+        unsetenv("LD_PRELOAD");
+    } else {
+        setenv("LD_PRELOAD", others + 1, 1);
+    }
+    void* memory = mmap(nullptr, sizeof(control::Board), PROT_READ | PROT_WRITE, MAP_SHARED, board, 0);
+    close(board);
+    if (memory == MAP_FAILED) return false;
+    template_.board = static_cast<control::Board*>(memory);
+    return true;
+}
+
+bool read_instance(const char* text) {
+    for (std::size_t i = 0; i < sizeof template_.instance.bytes; ++i) {
+        unsigned byte = 0;
+        if (sscanf(text + 2 * i, "%2x", &byte) != 1) return false;
+        template_.instance.bytes[i] = static_cast<std::uint8_t>(byte);
+    }
+    return true;
+}
+
+bool read_arguments(int argc, char** argv, Launch& launch) {
+    int i = 1;
+    while (i < argc && strcmp(argv[i], control::k_guard_option) != 0) ++i;
+    if (i + 6 >= argc) return false;
+    launch.options_end = i;
+    template_.what_text = argv[i + 2];
+    template_.name = argv[i + 3];
+    template_.code = argv[i + 5];
+    launch.rest = argv + i + 6;
+    launch.rest_count = argc - (i + 6);
+    template_.what = strcmp(template_.what_text, "file") == 0     ? wire::What::file
+                     : strcmp(template_.what_text, "module") == 0 ? wire::What::module
+                                                                   : wire::What::entry;
+    return read_instance(argv[i + 4]);
+}
+
+/// The arguments that a plain run would have had, for the interpreter's own parser. Ours to keep: the
+/// interpreter holds on to them.
+char** plain_arguments(char** argv, const Launch& launch, int& count) {
+    auto** plain = static_cast<char**>(calloc(static_cast<std::size_t>(k_max_arguments), sizeof(char*)));
+    if (plain == nullptr || launch.options_end + launch.rest_count + 4 > k_max_arguments) return nullptr;
+    static char module_option[] = "-m";
+    static char code_option[] = "-c";
+    count = 0;
+    for (int i = 0; i < launch.options_end; ++i) plain[count++] = argv[i];
+    if (template_.what == wire::What::module) plain[count++] = module_option;
+    if (template_.what == wire::What::entry) {
+        plain[count++] = code_option;
+        plain[count++] = const_cast<char*>(template_.code);
+    }
+    const int skipped = template_.what == wire::What::entry ? 1 : 0;
+    for (int i = skipped; i < launch.rest_count; ++i) plain[count++] = launch.rest[i];
+    return plain;
+}
+
+void initialize_python(int count, char** plain) {
+    static PyConfigStorage config;
+    py.PyConfig_InitPythonConfig(&config);
+    PyStatus status = py.PyConfig_SetBytesArgv(&config, count, plain);
+    if (status.type == PyStatus::ok) status = py.Py_InitializeFromConfig(&config);
+    if (status.type != PyStatus::ok) {
+        give_up(status.message != nullptr ? status.message : "the interpreter did not start");
+    }
+    py.PyConfig_Clear(&config);
+}
+
+PyObject* fork_point_function(PyObject*, PyObject*) {
+    fork_point();
+    py.Py_IncRef(py.none);
+    return py.none;
+}
+
+PyMethodDef fork_point_method = {"fork_point", fork_point_function, METH_NOARGS, nullptr};
+
+/// Text of the exception that is set, and clears it.
+void describe_exception(char* text, std::size_t size) {
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    py.PyErr_Fetch(&type, &value, &traceback);
+    py.PyErr_NormalizeException(&type, &value, &traceback);
+    const Ref owned_type(type), owned_value(value), owned_traceback(traceback);
+    const Ref message(value != nullptr ? py.PyObject_Str(value) : nullptr);
+    const Ref bytes(message ? py.PyUnicode_AsUTF8String(message.get()) : nullptr);
+    const Ref name(type != nullptr ? py.PyObject_GetAttrString(type, "__name__") : nullptr);
+    const Ref name_bytes(name ? py.PyUnicode_AsUTF8String(name.get()) : nullptr);
+    py.PyErr_Clear();
+    snprintf(text, size, "%s: %s", name_bytes ? py.PyBytes_AsString(name_bytes.get()) : "exception",
+             bytes ? py.PyBytes_AsString(bytes.get()) : "");
+}
+
+void load_bootstrap() {
+    template_.bootstrap = Ref(py.PyDict_New());
+    PyObject* names = template_.bootstrap.get();
+    py.PyDict_SetItemString(names, "__builtins__", py.PyEval_GetBuiltins());
+    const Ref name(py.PyUnicode_FromString("quicken"));
+    py.PyDict_SetItemString(names, "__name__", name.get());
+    const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
+    const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
+    if (!done) give_up_with_exception("quicken's own start");
+}
+
+/// A directory or archive with a __main__ module is run by the interpreter through runpy.
+void refuse_importable_script() {
+    if (template_.what != wire::What::file) return;
+    const Ref path(py.PyUnicode_DecodeFSDefault(template_.name));
+    const Ref importer(path ? py.PyImport_GetImporter(path.get()) : nullptr);
+    if (!importer) give_up_with_exception("the script's path");
+    if (importer.get() != py.none) give_up("the script is a directory or an archive");
+}
+
+Ref prepare() {
+    const Ref what(py.PyUnicode_FromString(template_.what_text));
+    const Ref name(py.PyUnicode_DecodeFSDefault(template_.name));
+    const Ref code(py.PyUnicode_DecodeFSDefault(template_.code));
+    const Ref prelude(py.PyLong_FromLong(template_.rung == control::Rung::prelude ? 1 : 0));
+    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, nullptr, nullptr));
+    PyObject* function = py.PyDict_GetItemString(template_.bootstrap.get(), "prepare");
+    Ref program(py.PyObject_CallFunctionObjArgs(function, what.get(), name.get(), code.get(), prelude.get(),
+                                                fork.get(), nullptr));
+    if (!program) give_up_with_exception("before the program");
+    return program;
+}
+
+Ref attribute(const Ref& object, const char* name) { return Ref(py.PyObject_GetAttrString(object.get(), name)); }
+
+void remember_identity(const Ref& program) {
+    const Ref identity = attribute(program, "identity");
+    if (!identity || identity.get() == py.none) return;
+    long values[5] = {};
+    for (Py_ssize_t i = 0; i < 5; ++i) values[i] = py.PyLong_AsLong(py.PyTuple_GetItem(identity.get(), i));
+    template_.script = {static_cast<std::uint64_t>(values[0]), static_cast<std::uint64_t>(values[1]),
+                        static_cast<std::uint64_t>(values[2]), values[3], values[4]};
+}
+
+/// Called with no Python frame on the stack, so that the program's own frame is the outermost one.
+PyObject* evaluate(const Ref& program) {
+    if (template_.what == wire::What::module) {
+        const Ref runpy(py.PyImport_ImportModule("runpy"));
+        const Ref function(runpy ? py.PyObject_GetAttrString(runpy.get(), "_run_module_as_main") : nullptr);
+        const Ref name(py.PyUnicode_DecodeFSDefault(template_.name));
+        const Ref alter(py.PyLong_FromLong(1));
+        if (!function) return nullptr;
+        return py.PyObject_CallFunctionObjArgs(function.get(), name.get(), alter.get(), nullptr);
+    }
+    Ref code = attribute(program, "code");
+    if (code.get() == py.none) {
+        const Ref source = attribute(program, "source");
+        const Ref filename = attribute(program, "filename");
+        const Ref mode(py.PyUnicode_FromString("exec"));
+        const Ref flags(py.PyLong_FromLong(0));
+        const Ref inherit_nothing(py.PyLong_FromLong(1));
+        PyObject* compile = py.PyDict_GetItemString(py.PyEval_GetBuiltins(), "compile");
+        code = Ref(py.PyObject_CallFunctionObjArgs(compile, source.get(), filename.get(), mode.get(),
+                                                   flags.get(), inherit_nothing.get(), nullptr));
+        if (!code) return nullptr;
+    }
+    PyObject* names = py.PyModule_GetDict(py.PyImport_AddModule("__main__"));
+    return py.PyEval_EvalCode(code.get(), names, names);
+}
+
+bool has_fork_point(const Ref& program) {
+    const Ref forks = attribute(program, "forks");
+    return forks && py.PyObject_IsTrue(forks.get()) == 1;
+}
+
+}  // namespace
+
+Ref call_bootstrap(const char* function, PyObject* first, PyObject* second) {
+    PyObject* callable = py.PyDict_GetItemString(template_.bootstrap.get(), function);
+    return Ref(py.PyObject_CallFunctionObjArgs(callable, first, second, nullptr));
+}
+
+void text_of(const Ref& result, char* text, std::size_t size) {
+    text[0] = '\0';
+    if (!result) return describe_exception(text, size);
+    if (result.get() == py.none) return;
+    const Ref bytes(py.PyUnicode_AsUTF8String(result.get()));
+    snprintf(text, size, "%s", bytes ? py.PyBytes_AsString(bytes.get()) : "?");
+    py.PyErr_Clear();
+}
+
+void give_up_with_exception(const char* where) {
+    char exception[control::k_text / 2];
+    describe_exception(exception, sizeof exception);
+    char reason[control::k_text];
+    snprintf(reason, sizeof reason, "%s: %s", where, exception);
+    give_up(reason);
+}
+
+void give_up(const char* reason) {
+    control::Message message{};
+    message.kind = control::MessageKind::unfit;
+    message.rung = template_.rung;
+    snprintf(message.text, sizeof message.text, "%s", reason);
+    send_packet(template_.control, message, -1);
+    _exit(1);
+}
+
+int template_main(int argc, char** argv, char**) {
+    if (!read_environment()) _exit(1);
+    Launch launch{};
+    if (const char* missing = load_python(); missing != nullptr) {
+        char reason[control::k_text];
+        snprintf(reason, sizeof reason, "%s is not a CPython >= 3.8 (it has no %s)", argv[0], missing);
+        give_up(reason);
+    }
+    if (!read_arguments(argc, argv, launch)) give_up("the template's arguments are not as expected");
+    template_.umask = umask(0);
+    umask(template_.umask);
+    if (getcwd(template_.directory, sizeof template_.directory) == nullptr) template_.directory[0] = '\0';
+    int count = 0;
+    char** plain = plain_arguments(argv, launch, count);
+    if (plain == nullptr) give_up("too many arguments");
+    if (!capture_streams()) give_up("cannot make the template's streams");
+
+    initialize_python(count, plain);
+    refuse_importable_script();
+    load_bootstrap();
+    const Ref program = prepare();
+    remember_identity(program);
+    const bool inside = has_fork_point(program);
+    if (!inside) fork_point();
+    PyObject* result = evaluate(program);
+    if (command_.pid != 0) finish(result);
+    if (result == nullptr) give_up_with_exception("the prelude raises");
+    give_up("the program ended in its prelude");
+}
+
+}  // namespace quicken::interp

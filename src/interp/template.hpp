@@ -1,0 +1,73 @@
+// The template: one interpreter process that has run the prelude and only
+// forks spares. Everything that it owns is listed here; what a fork inherits
+// of it is what a spare and a command start from.
+//
+// Single-threaded, signals at their defaults. The supervisor's end of
+// `control` closing is the order to end.
+#pragma once
+
+#include <sys/types.h>
+
+#include "common/control.hpp"
+#include "common/wire.hpp"
+#include "python_api.hpp"
+
+namespace quicken::interp {
+
+struct Template {
+    int control = -1;
+    int handoff = -1;
+    int listener = -1;
+    int capture = -1;  // read end of the pipe that stdout and stderr are while the prelude runs
+    control::Board* board = nullptr;
+    control::Rung rung = control::Rung::prelude;
+    wire::What what = wire::What::file;
+    const char* what_text = "";
+    const char* name = "";
+    const char* code = "";          // of an entry
+    wire::Instance instance{};
+    wire::Identity script{};        // of a file: as it was when it was read
+    mode_t umask = 0;
+    char directory[4096] = {};      // as it was before the prelude
+    Ref bootstrap;                  // namespace of bootstrap.py
+};
+
+extern Template template_;
+
+/// What a command is given and what it must do at its end.
+struct Command {
+    pid_t pid = 0;
+    int connection = -1;
+    std::uint32_t slot = 0;
+};
+
+extern Command command_;
+
+/// main() of the interpreter's process instead of its own.
+int template_main(int argc, char** argv, char** environment);
+
+/// The fork point. In the template it never returns; in a command it returns once everything is the client's.
+void fork_point();
+
+/// In a spare: waits for a client that it fits and becomes its command. Never returns in vain: a spare
+/// that cannot go on ends.
+void serve_one(std::uint32_t slot);
+
+/// Ends a command, or a process that the program forked itself, after its code has run.
+/// `result` is what the evaluation returned, nullptr with an exception set.
+[[noreturn]] void finish(PyObject* result);
+
+/// Tells the supervisor that this program cannot be served from this rung, and ends the template.
+[[noreturn]] void give_up(const char* reason);
+
+/// Ends the template with the exception that is set as the reason.
+[[noreturn]] void give_up_with_exception(const char* where);
+
+/// Calls a function of bootstrap.py; nullptr with an exception set if it raised.
+Ref call_bootstrap(const char* function, PyObject* first = nullptr, PyObject* second = nullptr);
+
+/// What the call returned as text if it is a str, "" if it is None. An exception that is set becomes the
+/// text. Truncated to `size`.
+void text_of(const Ref& result, char* text, std::size_t size);
+
+}  // namespace quicken::interp
