@@ -54,6 +54,7 @@ struct Target {
     std::string_view options;      // interpreter options from the #! line, each ends with a NUL
     wire::Identity script;         // of a file
     const char* plain;             // not nullptr: only a plain run is right, and this is why
+    int interpreter_error;         // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
 };
 
 /// Finds the interpreter, first that applies: `python`; a Python named by the

@@ -1,0 +1,624 @@
+// Whatever keeps a target from a server ends up in Target::plain, and the
+// first such reason stays; the interpreter is looked for all the same, since
+// the plain run needs it. Only a missing interpreter overrides: then there is
+// no run at all.
+#include "common/target.hpp"
+
+#include <cerrno>
+
+#include "common/sys.hpp"
+#include "common/text.hpp"
+#include "common/version.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace quicken {
+
+namespace {
+
+using std::string_view;
+
+constexpr const char* k_no_directory = "the working directory has no path";
+constexpr const char* k_long_path = "a path is too long";
+constexpr std::size_t k_shebang_size = 255;  // what the kernel reads of it, execve(2)
+
+string_view base_name(string_view path) {
+    for (std::size_t end = path.size(); end > 0; --end) {
+        if (path[end - 1] == '/') return {path.data() + end, path.size() - end};
+    }
+    return path;
+}
+
+/// python, python3, python3.11: not pypy, and not python3-config either.
+bool is_python(string_view path) {
+    string_view name = base_name(path);
+    if (!starts_with(name, "python")) return false;
+    name.remove_prefix(6);
+    for (const char c : name) {
+        if (c != '.' && (c < '0' || c > '9')) return false;
+    }
+    return true;
+}
+
+bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+string_view trim(string_view text) {
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+string_view take_word(string_view& text) {
+    text = trim(text);
+    std::size_t length = 0;
+    while (length < text.size() && !is_blank(text[length])) ++length;
+    const string_view word(text.data(), length);
+    text.remove_prefix(length);
+    return word;
+}
+
+bool is_identifier(string_view text) {
+    if (text.empty() || (text.front() >= '0' && text.front() <= '9')) return false;
+    for (const char c : text) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        const bool digit = c >= '0' && c <= '9';
+        const bool beyond_ascii = (static_cast<unsigned char>(c) & 0x80U) != 0;  // Python judges those
+        if (!letter && !digit && !beyond_ascii) return false;
+    }
+    return true;
+}
+
+bool is_dotted(string_view text) {
+    if (text.empty() || text.back() == '.') return false;
+    while (!text.empty()) {
+        if (!is_identifier(take_until(text, '.'))) return false;
+    }
+    return true;
+}
+
+bool is_entry(string_view text) {
+    if (!contains(text, ':')) return false;
+    const string_view module = take_until(text, ':');
+    return is_dotted(module) && is_dotted(text);
+}
+
+// The command line.
+
+bool is_tool(string_view word) {
+    for (const string_view tool :
+         {"status", "stop", "restart", "list", "is-active", "--help", "-h", "--version", "-V"}) {
+        if (word == tool) return true;
+    }
+    return false;
+}
+
+Invocation usage(const char* error) {
+    return {Invocation::Form::usage, wire::What::file, nullptr, nullptr, nullptr, error};
+}
+
+/// Is `*word` the `option`, with its argument attached or in the next word?
+/// Then `value` is the argument, nullptr if it is missing, and `word` is at
+/// the last word that was used.
+bool take_option(char**& word, string_view option, const char*& value) {
+    const string_view text = *word;
+    if (!starts_with(text, option)) return false;
+    const bool is_long = option.size() > 2;
+    if (text.size() == option.size()) {
+        value = word[1];
+        if (value != nullptr) ++word;
+        return true;
+    }
+    if (is_long && text[option.size()] != '=') return false;
+    value = *word + option.size() + (is_long ? 1 : 0);
+    return true;
+}
+
+Invocation program(wire::What what, const char* name, const char* python, char** arguments) {
+    if (name == nullptr || *name == '\0') return usage("--file, -m and --entry need an argument");
+    if (what == wire::What::entry && !is_entry(name)) {
+        return usage("an entry is MODULE:FUNCTION, both Python names");
+    }
+    if (*arguments != nullptr && string_view(*arguments) == "--") ++arguments;
+    return {Invocation::Form::run, what, name, python, arguments, nullptr};
+}
+
+Invocation parse_run(char** word) {
+    const char* python = nullptr;
+    const char* value = nullptr;
+    for (; *word != nullptr; ++word) {
+        if (take_option(word, "--file", value)) return program(wire::What::file, value, python, word + 1);
+        if (take_option(word, "--entry", value)) return program(wire::What::entry, value, python, word + 1);
+        if (take_option(word, "-m", value)) return program(wire::What::module, value, python, word + 1);
+        if (string_view(*word) == "--help" || string_view(*word) == "-h") {
+            return {Invocation::Form::tool, wire::What::file, nullptr, nullptr, nullptr, nullptr};
+        }
+        if (!take_option(word, "--python", python)) {
+            return usage(
+                "run takes --python INTERPRETER, then --file SCRIPT, -m MODULE or --entry MODULE:FUNCTION");
+        }
+        if (python == nullptr || *python == '\0') return usage("--python needs an argument");
+    }
+    return usage("run needs --file SCRIPT, -m MODULE or --entry MODULE:FUNCTION");
+}
+
+// Paths.
+
+/// Writes `path` as an absolute one without "." and empty components; ".."
+/// stays, since it may lead out of a link. Returns nullptr, or why it cannot.
+const char* make_absolute(string_view path, TextBuffer& text, char* buffer, std::size_t size) {
+    if (!starts_with(path, "/")) {
+        const long length = sys::getcwd(buffer, size);
+        if (length == -ERANGE) return k_long_path;
+        if (length < 2 || *buffer != '/') return k_no_directory;
+        text.adopt(length == 2 ? 0 : static_cast<std::size_t>(length) - 1);
+    }
+    while (!path.empty()) {
+        const string_view component = take_until(path, '/');
+        if (component.empty() || component == ".") continue;
+        text.append("/").append(component);
+    }
+    if (text.view().empty()) text.append("/");
+    return text.finish() ? nullptr : k_long_path;
+}
+
+template <std::size_t N>
+const char* absolute(string_view path, char (&buffer)[N], string_view& result) {
+    TextBuffer text(buffer);
+    const char* reason = make_absolute(path, text, buffer, N);
+    if (reason != nullptr) text.adopt(0);
+    result = text.view();
+    return reason;
+}
+
+/// 0, EACCES for a regular file that must not be executed, else ENOENT.
+int executable(const char* path) {
+    struct ::stat status {};
+    if (sys::stat(path, status) < 0 || !S_ISREG(status.st_mode)) return ENOENT;
+    return sys::access(path, X_OK) == 0 ? 0 : EACCES;
+}
+
+// The #! line.
+
+/// The Python that a #! line names, as it names it, and its options, each
+/// ending with a NUL.
+struct Shebang {
+    string_view python;
+    TextBuffer options;
+    const char* plain = nullptr;
+};
+
+/// Words that env(1) -S splits; what they mean beyond blanks is its alone.
+void read_split(string_view words, Shebang& shebang) {
+    for (const char c : words) {
+        if (contains("'\"\\$#", c)) {
+            shebang.plain = "the #! line needs env(1) to be understood";
+            return;
+        }
+    }
+    string_view word = take_word(words);
+    if (is_python(word)) {
+        shebang.python = word;
+        while (!trim(words).empty()) shebang.options.append(take_word(words)).append(string_view("", 1));
+        return;
+    }
+    // Options of env or assignments before a Python; before anything else they
+    // have had their effect already (`env -S A=1 quicken`).
+    while (!word.empty()) {
+        if (is_python(word)) shebang.plain = "the #! line needs env(1) to be run";
+        word = take_word(words);
+    }
+}
+
+/// `line` is what follows "#!". The kernel makes one word of all that follows
+/// the interpreter.
+void read_shebang(string_view line, Shebang& shebang) {
+    const string_view interpreter = take_word(line);
+    string_view rest = trim(line);
+    if (is_python(interpreter)) {
+        shebang.python = interpreter;
+        if (!rest.empty()) shebang.options.append(rest).append(string_view("", 1));
+        return;
+    }
+    if (base_name(interpreter) != "env") return;
+    for (const string_view split : {"-S", "--split-string="}) {
+        if (!starts_with(rest, split)) continue;
+        rest.remove_prefix(split.size());
+        return read_split(rest, shebang);
+    }
+    if (is_python(rest)) shebang.python = rest;
+}
+
+/// Puts the script's first line, without its "#!", into `line`; an empty one
+/// if it has no such line. Returns nullptr, or why it cannot.
+const char* read_first_line(const char* path, char (&buffer)[k_shebang_size + 1], string_view& line) {
+    // O_NONBLOCK: the file may have been replaced by a FIFO since it was looked at.
+    const int fd = sys::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) return "the script cannot be opened";
+    const long length = sys::read(fd, buffer, k_shebang_size);
+    sys::close(fd);
+    if (length < 0) return "the script cannot be read";
+    string_view text(buffer, static_cast<std::size_t>(length));
+    if (!starts_with(text, "#!")) return nullptr;
+    const bool whole = text.size() < k_shebang_size || contains(text, '\n');
+    text.remove_prefix(2);
+    text = take_until(text, '\n');
+    line = take_until(text, '\0');
+    return whole ? nullptr : "the #! line is too long";
+}
+
+const char* identify(const char* path, wire::Identity& identity) {
+    struct ::stat status {};
+    if (sys::stat(path, status) < 0) return "the script cannot be found";
+    if (!S_ISREG(status.st_mode)) return "the script is not a regular file";
+    identity = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+                status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+    return nullptr;
+}
+
+// Interpreter options.
+
+/// Does an interpreter with this word go on to a program as any other does?
+/// `wants_argument`: the next word belongs to this one.
+bool is_servable(string_view word, bool& wants_argument) {
+    if (word.size() < 2 || word[0] != '-') return false;
+    word.remove_prefix(1);
+    while (!word.empty()) {
+        const char letter = word.front();
+        word.remove_prefix(1);
+        if (letter == 'X' || letter == 'W') {
+            wants_argument = word.empty();
+            return true;
+        }
+        if (!contains("bBdEIOPqRsStuv", letter)) return false;
+    }
+    return true;
+}
+
+bool are_servable(string_view options) {
+    while (!options.empty()) {
+        bool wants_argument = false;
+        if (!is_servable(take_until(options, '\0'), wants_argument)) return false;
+        if (!wants_argument) continue;
+        if (options.empty()) return false;
+        take_until(options, '\0');
+    }
+    return true;
+}
+
+// Instance.
+
+/// Hashes texts so that no two sequences of them run into each other.
+class Hash {
+ public:
+    Hash() { XXH3_128bits_reset(&state_); }
+
+    void add(const void* data, std::size_t size) {
+        const std::uint64_t length = size;
+        XXH3_128bits_update(&state_, &length, sizeof length);
+        XXH3_128bits_update(&state_, data, size);
+    }
+
+    void add(string_view text) { add(text.data(), text.size()); }
+
+    wire::Instance digest() const {
+        XXH128_canonical_t bytes;
+        XXH128_canonicalFromHash(&bytes, XXH3_128bits_digest(&state_));
+        wire::Instance instance;
+        static_assert(sizeof bytes.digest == sizeof instance.bytes);
+        for (std::size_t i = 0; i < sizeof instance.bytes; ++i) instance.bytes[i] = bytes.digest[i];
+        return instance;
+    }
+
+ private:
+    XXH3_state_t state_;
+};
+
+/// A sum of hashes: the same for the same members in any order.
+class Unordered {
+ public:
+    void add(const void* data, std::size_t size) {
+        const XXH128_hash_t hash = XXH3_128bits(data, size);
+        values_[0] += hash.low64;
+        values_[1] += hash.high64;
+        ++values_[2];
+    }
+
+    void add_to(Hash& hash) const { hash.add(values_, sizeof values_); }
+
+ private:
+    std::uint64_t values_[3] = {};
+};
+
+/// Settings that an interpreter or its C library reads only at its start.
+bool is_start_setting(string_view entry) {
+    for (const string_view prefix :
+         {"PYTHON", "LD_", "LC_", "LANG=", "LANGUAGE=", "TZ=", "GLIBC_TUNABLES=", "MALLOC_"}) {
+        if (starts_with(entry, prefix)) return true;
+    }
+    return false;
+}
+
+void add_all(const gid_t* groups, int count, Unordered& sum) {
+    for (int i = 0; i < count; ++i) sum.add(&groups[i], sizeof groups[i]);
+}
+
+/// NGROUPS_MAX of them, which hardly anybody has: see add_groups().
+[[gnu::noinline]] void add_many_groups(Unordered& sum) {
+    gid_t groups[65536];
+    add_all(groups, sys::getgroups(65536, groups), sum);
+}
+
+void add_groups(Unordered& sum) {
+    gid_t groups[64];
+    const int count = sys::getgroups(64, groups);
+    if (count < 0) return add_many_groups(sum);
+    add_all(groups, count, sum);
+}
+
+// Resolution.
+
+/// The steps of resolve().
+class Resolver {
+ public:
+    Resolver(char** environment, Storage& storage, Target& target)
+        : environment_(environment), storage_(storage), target_(target) {}
+
+    void name_program(const char* name) {
+        if (target_.what == wire::What::file) {
+            const char* reason = identify(name, target_.script);
+            is_regular_ = reason == nullptr;
+            note(reason);
+            note(absolute(name, storage_.name, target_.name));
+            return;
+        }
+        TextBuffer text(storage_.name);
+        if (!text.append(name).finish()) note("the name of the module is too long");
+        target_.name = text.view();
+        if (target_.what == wire::What::module) note(absolute(".", storage_.directory, target_.directory));
+    }
+
+    void find_interpreter(const char* script, const char* python) {
+        if (python != nullptr) return find(python);
+        char buffer[k_shebang_size + 1];
+        Shebang shebang{{}, TextBuffer(storage_.options)};
+        if (script != nullptr && is_regular_) {
+            string_view line;
+            note(read_first_line(script, buffer, line));
+            read_shebang(line, shebang);
+            note(shebang.plain);
+            target_.options = shebang.options.view();
+        }
+        if (!shebang.python.empty()) return find(shebang.python);
+        if (!use_virtual_environment()) find("python3");
+    }
+
+    void check_settings() {
+        if (!are_servable(target_.options))
+            note("the #! line has interpreter options that a server cannot have");
+        const char* inspect = get_environment(environment_, "PYTHONINSPECT");
+        if (inspect != nullptr && *inspect != '\0') note("PYTHONINSPECT is set");
+    }
+
+ private:
+    void note(const char* reason) {
+        if (target_.plain == nullptr) target_.plain = reason;
+    }
+
+    /// A path that cannot be made absolute still serves the plain run.
+    void use(string_view path) {
+        const char* reason = absolute(path, storage_.interpreter, target_.interpreter);
+        note(reason);
+        if (reason == nullptr) return;
+        TextBuffer text(storage_.interpreter);
+        if (!text.append(path).finish()) return missing(path, ENAMETOOLONG);
+        target_.interpreter = text.view();
+    }
+
+    void find(string_view name) {
+        if (contains(name, '/')) return use(name);
+        const char* path = get_environment(environment_, "PATH");
+        const int error = search(name, path != nullptr ? path : "/bin:/usr/bin");  // confstr(3), _CS_PATH
+        if (error != 0) missing(name, error);
+    }
+
+    int search(string_view name, string_view path) {
+        if (name.empty()) return ENOENT;
+        int error = ENOENT;
+        bool last = false;
+        while (!last) {
+            last = !contains(path, ':');
+            const string_view directory = take_until(path, ':');
+            char buffer[wire::k_max_name];
+            TextBuffer text(buffer);
+            text.append(directory).append(directory.empty() ? "" : "/").append(name);
+            if (!text.finish()) continue;  // no such file can be opened, execvp(3) goes on as well
+            const int found = executable(buffer);
+            if (found == EACCES) error = EACCES;
+            if (found != 0) continue;
+            use(text.view());
+            return 0;
+        }
+        return error;
+    }
+
+    bool use_virtual_environment() {
+        const char* root = get_environment(environment_, "VIRTUAL_ENV");
+        if (root == nullptr || *root == '\0') return false;
+        char buffer[wire::k_max_name];
+        TextBuffer text(buffer);
+        if (!text.append(root).append("/bin/python").finish() || executable(buffer) != 0) return false;
+        use(text.view());
+        return true;
+    }
+
+    void missing(string_view name, int error) {
+        const char* cause = error == EACCES   ? "Permission denied"
+                            : error == ENOENT ? "No such file or directory"
+                                              : "File name too long";
+        TextBuffer text(storage_.reason);
+        const bool fits = text.append(name).append(": ").append(cause).finish();
+        target_.plain = fits ? storage_.reason : cause;
+        target_.interpreter = {};
+        target_.interpreter_error = error;
+    }
+
+    char** environment_;
+    Storage& storage_;
+    Target& target_;
+    bool is_regular_ = false;  // the script: nothing else is opened
+};
+
+}  // namespace
+
+Invocation parse(char** argv) {
+    const Invocation tool{Invocation::Form::tool, wire::What::file, nullptr, nullptr, nullptr, nullptr};
+    if (argv[0] == nullptr || argv[1] == nullptr) return tool;
+    const string_view word = argv[1];
+    if (word == "run") return parse_run(argv + 2);
+    if (is_tool(word)) return tool;
+    if (starts_with(word, "-")) return usage("there is no such option");
+    return {Invocation::Form::run, wire::What::file, argv[1], nullptr, argv + 2, nullptr};
+}
+
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage) {
+    Target target{};
+    target.what = what;
+    Resolver resolver(environment, storage, target);
+    resolver.name_program(name);
+    resolver.find_interpreter(what == wire::What::file ? name : nullptr, python);
+    resolver.check_settings();
+    return target;
+}
+
+wire::Instance instance_of(const Target& target, char** environment) {
+    Unordered settings;
+    for (char** entry = environment; *entry != nullptr; ++entry) {
+        const string_view text = *entry;
+        if (is_start_setting(text)) settings.add(text.data(), text.size());
+    }
+    Unordered groups;
+    add_groups(groups);
+    const gid_t group = sys::getegid();
+
+    Hash hash;
+    hash.add(k_version);
+    hash.add(&target.what, sizeof target.what);
+    hash.add(target.name);
+    hash.add(target.directory);
+    hash.add(target.interpreter);
+    hash.add(target.options);
+    hash.add(&group, sizeof group);
+    settings.add_to(hash);
+    groups.add_to(hash);
+    return hash.digest();
+}
+
+void format(const wire::Instance& instance, char (&text)[33]) {
+    constexpr char k_digits[] = "0123456789abcdef";
+    char* out = text;
+    for (const std::uint8_t byte : instance.bytes) {
+        *out++ = k_digits[byte >> 4U];
+        *out++ = k_digits[byte & 0xfU];
+    }
+    *out = '\0';
+}
+
+bool socket_directory(char** environment, char* text, std::size_t size) {
+    if (size == 0) return false;
+    TextBuffer path(text, size);
+    const char* runtime = get_environment(environment, "XDG_RUNTIME_DIR");
+    if (runtime != nullptr && *runtime != '\0') {
+        return *runtime == '/' && path.append(runtime).append("/quicken").finish();
+    }
+    const uid_t user = sys::geteuid();
+    char digits[11];
+    char* first = digits + sizeof digits;
+    uid_t rest = user;
+    do {
+        *--first = static_cast<char>('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    const string_view number(first, static_cast<std::size_t>(digits + sizeof digits - first));
+
+    if (!path.append("/run/user/").append(number).finish()) return false;
+    struct ::stat status {};
+    if (sys::stat(text, status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == user) {
+        return path.append("/quicken").finish();
+    }
+    path.adopt(0);
+    return path.append("/tmp/quicken-").append(number).finish();
+}
+
+const char* get_environment(char** environment, string_view name) {
+    for (char** entry = environment; *entry != nullptr; ++entry) {
+        const string_view text = *entry;
+        if (starts_with(text, name) && text.size() > name.size() && text[name.size()] == '=') {
+            return *entry + name.size() + 1;
+        }
+    }
+    return nullptr;
+}
+
+bool entry_code(string_view entry, char* text, std::size_t size) {
+    if (size == 0 || !is_entry(entry)) return false;
+    string_view function = entry;
+    const string_view module = take_until(function, ':');
+    string_view attributes = function;
+    const string_view object = take_until(attributes, '.');
+    // The last two statements are those of an installed console script. The
+    // first entry of sys.path is the working directory unless -I or -P said no.
+    TextBuffer code(text, size);
+    code.append("import sys\n")
+        .append("if not (sys.flags.isolated or getattr(sys.flags, 'safe_path', False)):\n")
+        .append("    del sys.path[0]\n")
+        .append("sys.argv[0] = '")
+        .append(entry)
+        .append("'\n")
+        .append("from ")
+        .append(module)
+        .append(" import ")
+        .append(object)
+        .append("\n")
+        .append("if __name__ == '__main__':\n")
+        .append("    sys.exit(")
+        .append(function)
+        .append("())\n");
+    return code.finish();
+}
+
+bool plain_arguments(const Target& target, const char* name, char** arguments, char* code,
+                     std::size_t code_size, char** out, std::size_t size) {
+    // execve(2) takes pointers to char for the sake of main's; nothing writes through them.
+    const auto mutable_text = [](const char* text) { return const_cast<char*>(text); };
+    std::size_t count = 0;
+    const auto put = [&](const char* text) {
+        if (count < size) out[count] = mutable_text(text);
+        ++count;
+    };
+
+    put(target.interpreter.data());
+    for (string_view rest = target.options; !rest.empty();) put(take_until(rest, '\0').data());
+    switch (target.what) {
+        case wire::What::file:
+            if (*name == '-') put("--");
+            put(name);
+            break;
+        case wire::What::module:
+            put("-m");
+            put(name);
+            break;
+        case wire::What::entry:
+            if (!entry_code(name, code, code_size)) return false;
+            put("-c");
+            put(code);
+            break;
+    }
+    for (; *arguments != nullptr; ++arguments) put(*arguments);
+    put(nullptr);
+    return count <= size && !target.interpreter.empty();
+}
+
+}  // namespace quicken
