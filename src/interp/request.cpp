@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/validate.hpp"
+
 namespace quicken::interp {
 
 namespace {
@@ -66,48 +68,6 @@ bool receive_all(int connection, char* data, std::size_t size, std::size_t have,
     return true;
 }
 
-const char* check_header(const wire::Request& request, std::uint32_t& size) {
-    if (request.magic != wire::k_magic) return "not a request";
-    if (request.protocol != wire::k_protocol) return "the server speaks another version of the protocol";
-    if (request.name_length > wire::k_max_name || request.directory_length > wire::k_max_name ||
-        request.interpreter_length > wire::k_max_name || request.options_length > wire::k_max_options) {
-        return "a name in the request is too long";
-    }
-    if (request.argc == 0 || request.argc > wire::k_max_strings || request.envc > wire::k_max_strings) {
-        return "too many or too few strings in the request";
-    }
-    const std::uint64_t sum = std::uint64_t{request.name_length} + request.directory_length +
-                              request.interpreter_length + request.options_length + request.argv_length +
-                              request.environ_length;
-    if (sum > wire::k_max_body) return "the request is larger than 8 MiB";
-    size = static_cast<std::uint32_t>(sum);
-    return nullptr;
-}
-
-/// Exactly `count` strings, the last one ended by the last byte.
-bool has_strings(const char* data, std::size_t size, std::size_t count) {
-    if (size == 0) return count == 0;
-    if (data[size - 1] != '\0') return false;
-    std::size_t found = 0;
-    for (const char* end = data + size; data < end; ++found) {
-        data = static_cast<const char*>(memchr(data, '\0', static_cast<std::size_t>(end - data))) + 1;
-    }
-    return found == count;
-}
-
-const char* check_body(const Received& received) {
-    const wire::Request& request = received.request;
-    if (!has_strings(received.arguments(), request.argv_length, request.argc) ||
-        !has_strings(received.environment(), request.environ_length, request.envc)) {
-        return "the request's strings are malformed";
-    }
-    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 ||
-        received.fd_count != __builtin_popcount(request.fd_mask) + 1) {
-        return "the request's fds are not what it says";
-    }
-    return nullptr;
-}
-
 }  // namespace
 
 const char* receive_request(int connection, Received& received) {
@@ -122,7 +82,7 @@ const char* receive_request(int connection, Received& received) {
     if (!receive_all(connection, first_buffer, k_header, have, received, deadline)) return "";
     if (have < k_header) have = k_header;
     memcpy(&received.request, first_buffer, k_header);
-    if (const char* wrong = check_header(received.request, received.size)) return wrong;
+    if (const char* wrong = wire::check_header(received.request, received.size)) return wrong;
     have -= k_header;
     if (have > received.size) return "there is more than the request";
 
@@ -134,14 +94,7 @@ const char* receive_request(int connection, Received& received) {
     }
     if (!receive_all(connection, received.body, received.size, have, received, deadline)) return "";
     received.body[received.size] = '\0';
-    return check_body(received);
-}
-
-void discard(Received& received) {
-    for (int i = 0; i < received.fd_count; ++i) close(received.fds[i]);
-    const char* inside = first_buffer + sizeof(wire::Request);
-    if (received.body != nullptr && received.body != inside) free(received.body);
-    received = Received{};
+    return wire::check_body(received.request, received.body, received.fd_count);
 }
 
 }  // namespace quicken::interp

@@ -1,7 +1,7 @@
 // A client's request as a spare receives it.
 #pragma once
 
-#include "common/wire.hpp"
+#include "common/validate.hpp"
 
 namespace quicken::interp {
 
@@ -15,19 +15,12 @@ struct Received {
     int fds[k_max_passed] = {-1, -1, -1, -1};
     int fd_count = 0;
 
-    const char* name() const { return body; }
-    char* arguments() const {
-        return body + request.name_length + request.directory_length + request.interpreter_length +
-               request.options_length;
-    }
-    char* environment() const { return arguments() + request.argv_length; }
+    const char* arguments() const { return body + wire::argv_offset(request); }
+    char* environment() const { return body + wire::environ_offset(request); }
 };
 
 /// Reads and checks one request. nullptr, or what is wrong with it; "" if the peer went away or was too slow.
 /// Never blocks longer than k_request_timeout.
 const char* receive_request(int connection, Received& received);
-
-/// Closes what was received and frees the body.
-void discard(Received& received);
 
 }  // namespace quicken::interp

@@ -1,0 +1,59 @@
+// org.quicken.Server1: the supervisor over D-Bus, on connections of its own
+// socket DIR/ID.ctl (peer to peer, whoever started the server) and, where there
+// is one, on the user's bus as org.quicken.Server1.iID.
+//
+// Only the user's own processes may connect; a peer that goes away takes
+// nothing with it.
+#pragma once
+
+#include <list>
+#include <string>
+
+#include "common/bus.hpp"
+#include "common/fd.hpp"
+#include "loop.hpp"
+#include "supervisor.hpp"
+
+namespace quicken::server {
+
+class ControlObject {
+   public:
+    ControlObject(Loop& loop, Supervisor& supervisor, const char* activation);
+    ~ControlObject();
+    ControlObject(const ControlObject&) = delete;
+    ControlObject& operator=(const ControlObject&) = delete;
+
+    /// Takes the name on the user's bus, once; without a user's bus it stays with the socket.
+    void publish();
+
+    Supervisor& supervisor() const { return supervisor_; }
+    const char* activation() const { return activation_; }
+    std::uint64_t since() const { return since_; }
+    /// Stop or restart after the answer has been sent.
+    void later(std::function<void()> action);
+
+   private:
+    struct Peer {
+        bus::Bus bus;
+        bus::Slot object;
+        bus::Slot disconnected;
+    };
+
+    void listen();
+    void accept_peer();
+    void add_object(Peer& peer);
+    static int peer_gone(sd_bus_message* message, void* data, sd_bus_error* error);
+
+    Loop& loop_;
+    Supervisor& supervisor_;
+    const char* activation_;
+    std::uint64_t since_;  // µs, CLOCK_REALTIME
+    std::string path_;
+    Fd listener_;
+    Source acceptable_;
+    Source later_;
+    std::list<Peer> peers_;
+    bool published_ = false;
+};
+
+}  // namespace quicken::server

@@ -1,0 +1,90 @@
+// The spares and the commands: every child of the supervisor but the template.
+//
+// A child is known by its pid from the template's Forked or its own Handoff,
+// whichever is handled first, until it is reaped; a pid in the table is
+// therefore never another process's. A command's connection is held until its
+// end has been reported, by itself or by us: closing it earlier would look to
+// the client like the server's death.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "board.hpp"
+#include "common/control.hpp"
+#include "common/fd.hpp"
+#include "loop.hpp"
+
+namespace quicken::server {
+
+class Pool {
+   public:
+    struct Listener {
+        std::function<void()> changed;        // a spare or a command came or went
+        std::function<void(Fd)> stale;        // a spare was not fit for this client
+    };
+
+    Pool(Loop& loop, Board& board, Listener listener);
+    ~Pool();
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    /// What spares send on; for their template to inherit.
+    int handoff() const { return spares_end_.get(); }
+
+    /// A slot for one more spare, if one is wanted to have `wanted` waiting.
+    std::optional<std::uint32_t> slot_for_spare(std::size_t wanted);
+    /// The answer to an order.
+    void forked(const control::Message& message);
+    bool order_outstanding() const { return !ordered_slots_.empty(); }
+    /// The template is gone: what it was ordered and has not answered does not come.
+    void forget_orders();
+
+    /// Ends all spares that have not handed over. False if one of them may have taken a connection.
+    bool retire_spares();
+    /// To the process groups of all commands.
+    void signal_commands(int signal) const;
+    /// Takes note of the end or stop of a child. False if it is not one of ours.
+    bool child_changed(const siginfo_t& info);
+    /// Handles every handover that has been sent.
+    void drain();
+
+    std::size_t spares() const;
+    std::vector<pid_t> commands() const;
+    /// Spares and commands.
+    std::vector<pid_t> processes() const;
+    std::uint64_t commands_run() const { return commands_run_; }
+    /// Spares that ended in a row without having served.
+    unsigned wasted() const { return wasted_; }
+
+   private:
+    struct Child {
+        std::uint32_t slot = 0;
+        Fd connection;  // of a command
+        Source hangup;
+    };
+
+    bool receive_one();
+    void handed_over(const control::Message& message, Fd connection);
+    void client_gone(pid_t pid);
+    void report(const Child& child, const siginfo_t& info) const;
+
+    Loop& loop_;
+    Board& board_;
+    Listener listener_;
+    Fd our_end_;
+    Fd spares_end_;
+    Source readable_;
+    std::map<pid_t, Child> children_;
+    std::vector<std::uint32_t> ordered_slots_;
+    std::uint64_t commands_run_ = 0;
+    unsigned wasted_ = 0;
+};
+
+}  // namespace quicken::server

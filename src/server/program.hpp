@@ -1,0 +1,36 @@
+// What a server serves: the first request, kept for as long as the server
+// lives, since every template is built from it: under the first client's own
+// environment, directory and umask.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/fd.hpp"
+#include "common/wire.hpp"
+
+namespace quicken::server {
+
+/// A complete request of a client of ours, checked (common/validate.hpp).
+struct Program {
+    wire::Request request{};
+    std::string body;
+    Fd directory;  // O_PATH
+
+    std::string_view name() const;
+    std::string_view directory_name() const;
+    std::string_view interpreter() const;
+    /// Pointers into `body`.
+    std::vector<const char*> options() const;
+    std::vector<const char*> arguments() const;
+    std::vector<const char*> environment() const;
+    /// Value of a variable of the client's environment, or nullptr.
+    const char* variable(std::string_view variable_name) const;
+    /// "file", "module" or "entry".
+    const char* what() const;
+    /// The instance that this request must be for, by the server's own groups.
+    wire::Instance expected_instance() const;
+};
+
+}  // namespace quicken::server

@@ -1,0 +1,120 @@
+// The service's main process: which template there is, who waits for one, and
+// when to end. Never runs Python.
+//
+//   idle ──first request──► warming ──ready──► ready ──stale, restart──► warming
+//                              │ unfit: next rung of the ladder, then
+//                              └──► refusing ──another file──► warming
+//   any ──stop, TERM, idle time──► stopping ──no commands──► exit 0
+//
+// Who accepts: in `ready` only spares do; in all other states but `stopping`
+// only the supervisor, and not before the last spare has been reaped: both on
+// one socket would leave the supervisor blocked in an accept(2) that a spare won.
+//
+// Idle exit against a connection: the exit happens only if every spare was
+// retired before it had taken one (control.hpp). What is still in the
+// listening queue stays there for the next server if the socket is the
+// manager's; if it is ours its path is unlinked first, and closing resets what
+// is queued. A client that is reset before `started` connects anew, so no
+// order of events loses a run.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "board.hpp"
+#include "common/fd.hpp"
+#include "connection.hpp"
+#include "loop.hpp"
+#include "pool.hpp"
+#include "program.hpp"
+#include "template_process.hpp"
+
+namespace quicken::server {
+
+enum class State { idle, warming, ready, refusing, stopping };
+
+/// How the server came to be.
+struct Place {
+    Fd listener;
+    std::string instance;   // 32 hexadecimal digits, from the socket's name
+    std::string directory;  // of the socket
+    std::string own_path;   // the socket's path if it is ours to unlink; empty under systemd
+    std::string library;    // the hook
+};
+
+class Supervisor {
+   public:
+    Supervisor(Loop& loop, Place place);
+
+    void stop(bool now);
+    /// Another template for what is served now; commands go on.
+    void restart();
+
+    State state() const { return state_; }
+    const char* state_name() const;
+    const Place& place() const { return place_; }
+    const Program* program() const { return program_ ? &*program_ : nullptr; }
+    const Pool& pool() const { return pool_; }
+    const std::string& reason() const { return reason_; }
+    const std::string& interpreter_version() const { return version_; }
+    /// "prelude", "interpreter", or "" while there is no template.
+    const char* rung_name() const;
+    double idle_timeout() const { return idle_timeout_; }
+    /// Of the template; 0 if there is none.
+    pid_t template_pid() const { return template_ ? template_->pid() : 0; }
+    /// Called when something that status shows has changed.
+    void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
+
+   private:
+    void set_state(State state, std::string reason = {});
+    void update_accepting();
+    void accept_client();
+    void request_complete(Connection& connection, std::optional<Program> program);
+    void first_request(Connection& connection, Program program);
+    void drop(const Connection& connection);
+    bool apply_settings(const Connection& connection, const Program& program);
+
+    void warm(control::Rung rung);
+    void template_said(const control::Message& message);
+    void template_ready(const control::Message& message);
+    void template_unfit(const control::Message& message);
+    void template_ended(const siginfo_t& info);
+    void next_rung(control::Rung failed, const std::string& reason);
+    void refuse(const std::string& reason);
+    void drop_template();
+    void stale(Fd connection);
+
+    void pool_changed();
+    void order_spares();
+    void child_ended();
+    bool reap_one();
+    void update_idle_timer();
+    void idle_time_over();
+    bool give_up_socket() const;
+    void end();
+
+    Loop& loop_;
+    Place place_;
+    Board board_;
+    Pool pool_;
+    State state_ = State::idle;
+    std::string reason_;
+    std::string version_;
+    std::optional<Program> program_;
+    std::unique_ptr<TemplateProcess> template_;
+    pid_t ended_template_ = 0;
+    std::list<Connection> held_;
+    double idle_timeout_;
+    std::function<void()> changed_;
+    Source accepting_;
+    Source children_;
+    Source terminate_;
+    Source interrupt_;
+    Source idle_timer_;
+    Source warm_timer_;
+    Source stop_timer_;
+};
+
+}  // namespace quicken::server

@@ -1,0 +1,54 @@
+// The template's process, from outside: started, listened to, ordered to fork.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "common/control.hpp"
+#include "common/fd.hpp"
+#include "loop.hpp"
+#include "program.hpp"
+
+namespace quicken::server {
+
+/// The fds that every template inherits; they stay the caller's.
+struct Inheritance {
+    int listener;
+    int board;
+    int handoff;  // the spares' end
+};
+
+class TemplateProcess {
+   public:
+    using Received = std::function<void(const control::Message&)>;
+
+    /// Starts the program's interpreter with the hook `library`. Throws Error if that cannot be.
+    TemplateProcess(Loop& loop, const Program& program, control::Rung rung, const Inheritance& inheritance,
+                    const std::string& library, Received received);
+    /// Kills it; the supervisor still reaps it.
+    ~TemplateProcess();
+    TemplateProcess(const TemplateProcess&) = delete;
+    TemplateProcess& operator=(const TemplateProcess&) = delete;
+
+    pid_t pid() const { return pid_; }
+    /// The process has been reaped: its pid is no longer ours to signal.
+    void reaped() { pid_ = 0; }
+    control::Rung rung() const { return rung_; }
+    bool order_spare(std::uint32_t slot) const;
+    /// Handles packets that are there, or come within `milliseconds`.
+    void drain(int milliseconds);
+
+   private:
+    bool receive_one();
+
+    pid_t pid_ = 0;
+    control::Rung rung_;
+    Fd control_;
+    Received received_;
+    Source readable_;
+};
+
+}  // namespace quicken::server
