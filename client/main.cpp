@@ -1,0 +1,78 @@
+// The order of things: what is to run, which server serves it, the request,
+// its answer, the end. Whatever does not fit leaves by fallback.hpp.
+#include "main.hpp"
+
+#include "answer.hpp"
+#include "common/text.hpp"
+#include "connect.hpp"
+#include "fallback.hpp"
+#include "message.hpp"
+#include "relay.hpp"
+#include "request.hpp"
+
+namespace quicken::client {
+
+namespace {
+
+constexpr int k_retries = 5;
+
+int connect(Run& run, const wire::Instance& instance) {
+    const Connection connection = connect_to(instance, run.process);
+    if (connection.kind == Connection::Kind::nobody) activate(run);
+    if (connection.kind == Connection::Kind::unfit) run_plainly(run, connection.reason);
+    return connection.fd;
+}
+
+[[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer) {
+    if (run.verbose) say({answer.cold || run.activated ? "cold run" : "warm run"});
+    relay(run, replies, answer.pid);
+}
+
+[[noreturn]] void run_served(Run& run) {
+    const wire::Instance instance = instance_of(run.target, run.process.environment);
+    int fd = connect(run, instance);
+    Outgoing request;
+    if (const char* reason = prepare(run, instance, request)) run_plainly(run, reason);
+
+    ReplyReader replies;
+    for (int retries = 0;; ++retries) {
+        run.signals.block();
+        if (const char* reason = send(run, fd, request)) run_plainly(run, reason);
+        replies.start(fd);
+        const Answer answer = await_answer(run, replies);
+        if (answer.kind == Answer::Kind::started) follow(run, replies, answer);
+        if (answer.kind == Answer::Kind::plain) run_plainly(run, answer.reason);
+        if (retries == k_retries) run_plainly(run, "the server asks to connect anew again and again");
+        run.signals.restore();
+        sys::close(fd);
+        fd = connect(run, instance);
+    }
+}
+
+}  // namespace
+
+bool is_set(const Process& process, std::string_view name) {
+    const char* value = get_environment(process.environment, name);
+    return value != nullptr && *value != '\0' && std::string_view(value) != "0";
+}
+
+void run(const Process& process) {
+    const Invocation invocation = parse(process.argv);
+    if (invocation.form == Invocation::Form::tool) run_tool(process);
+    if (invocation.form == Invocation::Form::usage) die(2, {invocation.error, "; see quicken --help"});
+
+    Storage storage;
+    const Target target =
+        resolve(invocation.what, invocation.name, invocation.python, process.environment, storage);
+    Run run{process,
+            invocation,
+            target,
+            {},
+            is_set(process, "QUICKEN_VERBOSE"),
+            ends_with(process.argv[0], "quicken-activated")};
+    if (is_set(process, "QUICKEN_DISABLE")) run_plainly(run, "QUICKEN_DISABLE is set");
+    if (target.plain != nullptr) run_plainly(run, target.plain);
+    run_served(run);
+}
+
+}  // namespace quicken::client

@@ -1,0 +1,122 @@
+// The command leads a process group of its own, so a signal from the terminal,
+// which goes to the whole foreground group, goes on to the command's group;
+// one that somebody sent to this process goes on to the command alone.
+//
+// A pid could have been given to another process by the time a signal is sent
+// to it. After `exited` none is sent; there remains the moment between the
+// reaping of the command and the arrival of `exited`, in which a signal sent
+// to the client may go to nobody, and would go astray only if the kernel had
+// handed out all other pids in that moment.
+#include "relay.hpp"
+
+#include <linux/prctl.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+
+#include "common/sys.hpp"
+#include "message.hpp"
+
+namespace quicken::client {
+
+namespace {
+
+constexpr std::uintptr_t k_ignored = 1;  // SIG_IGN
+
+/// Dies by the same signal, without a second core: an undumpable process
+/// leaves none, not even to a program named by core(5)'s core_pattern.
+void die_by(int signal) {
+    sys::prctl(PR_SET_DUMPABLE, 0);
+    const sys::SignalAction action{};
+    sys::sigaction(signal, &action, nullptr);
+    const sys::SignalSet set = sys::signal_bit(signal);
+    sys::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+    sys::kill(sys::getpid(), signal);
+}
+
+[[noreturn]] void end_as(int status) {
+    const int signal = status & 0x7f;  // wait(2)
+    if (signal == 0) sys::exit(status >> 8 & 0xff);
+    die_by(signal);
+    sys::exit(128 + signal);  // the first process of a pid namespace survives
+}
+
+[[noreturn]] void lose() {
+    die(1, {"the server ended before the program did; its exit status is lost"});
+}
+
+/// Returns when all that was received has been acted on.
+void take_replies(ReplyReader& replies) {
+    wire::Reply reply;
+    std::string_view text;
+    for (;;) {
+        switch (replies.next(reply, text)) {
+            case ReplyReader::Next::incomplete:
+                return;
+            case ReplyReader::Next::malformed:
+                lose();
+            case ReplyReader::Next::reply:
+                break;
+        }
+        if (reply.kind == wire::ReplyKind::exited) end_as(reply.value);
+        // The shell is to see a stopped job. Its SIGCONT continues us and goes
+        // on to the command like every other signal.
+        if (reply.kind == wire::ReplyKind::stopped) sys::kill(sys::getpid(), SIGSTOP);
+    }
+}
+
+/// An fd of the signals to relay, or -errno. Standard error stays for what the
+/// client may have to say; the others are the command's now: the reader of a
+/// pipe is to see its end when the command closes it, and its writer is to
+/// get SIGPIPE.
+int take_over(Run& run) {
+    if (sys::close_range(STDIN_FILENO, STDOUT_FILENO) < 0) {  // Linux before 5.9
+        sys::close(STDIN_FILENO);
+        sys::close(STDOUT_FILENO);
+    }
+    const int fd = sys::signalfd(run.signals.relayed(), SFD_CLOEXEC);
+    if (fd < 0) run.signals.restore();  // better to die by them than to be deaf
+    return fd;
+}
+
+bool is_ignored(int signal) {
+    sys::SignalAction action{};
+    sys::sigaction(signal, nullptr, &action);
+    return action.handler == k_ignored;
+}
+
+/// A failure is ignored: the command is gone, and `exited` is on its way.
+void forward(int signals, pid_t pid) {
+    signalfd_siginfo info;
+    if (sys::read(signals, &info, sizeof info) != static_cast<long>(sizeof info)) return;
+    const int signal = static_cast<int>(info.ssi_signo);
+    if (signal == SIGCONT) {
+        // A shell continues all of a job, and a stop from the terminal has
+        // stopped all of the command's group.
+        sys::kill(-pid, signal);
+        return;
+    }
+    if (is_ignored(signal)) return;
+    sys::kill(info.ssi_code == SI_KERNEL ? -pid : pid, signal);
+}
+
+}  // namespace
+
+void relay(Run& run, ReplyReader& replies, pid_t pid) {
+    take_replies(replies);  // a short command may have ended already
+    if (pid <= 1) lose();   // kill(2) would take it for something else
+    pollfd polls[2] = {{replies.fd(), POLLIN, 0}, {take_over(run), POLLIN, 0}};
+    for (;;) {
+        if (sys::ppoll(polls, 2, nullptr, nullptr) < 0) continue;  // EINTR
+        if (polls[0].revents != 0) {
+            if (replies.receive() < 0) lose();
+            take_replies(replies);
+        } else if (polls[1].revents != 0) {
+            forward(polls[1].fd, pid);
+        }
+    }
+}
+
+}  // namespace quicken::client

@@ -1,0 +1,198 @@
+// On Linux exec lays the strings of argv and of the environment end to end
+// (create_elf_tables in fs/binfmt_elf.c finds each as the end of the one
+// before), so each block is one piece of memory and is sent without a copy.
+// That is verified as far as it can be without reading all of it: pointers
+// ascend and a NUL precedes each. Anything that still slips through changes
+// the number of strings, which the server counts.
+#include "request.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "common/sys.hpp"
+#include "descriptor.hpp"
+
+namespace quicken::client {
+
+namespace {
+
+constexpr long k_send_limit = 5;  // seconds without progress
+
+struct Block {
+    char* begin;
+    std::size_t size;
+    std::uint32_t count;
+    bool whole;
+};
+
+Block block_of(char** strings) {
+    Block block{*strings, 0, 0, true};
+    if (*strings == nullptr) return block;
+    char** last = strings;
+    for (; last[1] != nullptr; ++last) {
+        if (last[1] <= last[0] || last[1][-1] != '\0') block.whole = false;
+    }
+    block.count = static_cast<std::uint32_t>(last - strings) + 1;
+    if (block.whole) block.size = static_cast<std::size_t>(*last - *strings) + std::strlen(*last) + 1;
+    return block;
+}
+
+std::uint32_t length(std::size_t size) {
+    return static_cast<std::uint32_t>(size);
+}
+
+iovec part(std::string_view text) {
+    return {const_cast<char*>(text.data()), text.size()};
+}
+
+mode_t current_umask() {
+    const mode_t mask = sys::umask(0);
+    sys::umask(mask);
+    return mask;
+}
+
+std::uint32_t open_streams() {
+    std::uint32_t mask = 0;
+    for (int fd = 0; fd < 3; ++fd) {
+        if (sys::fcntl(fd, F_GETFD) >= 0) mask |= 1U << static_cast<unsigned>(fd);
+    }
+    return mask;
+}
+
+/// A control message (cmsg(3)) with room for the three streams and the
+/// directory. The layout is cmsghdr's, which no class can have as a member.
+struct Passed {
+    std::size_t length;
+    int level = SOL_SOCKET;
+    int type = SCM_RIGHTS;
+    int fds[4]{};
+
+    Passed(std::uint32_t streams, int directory) {
+        std::size_t count = 0;
+        for (int fd = 0; fd < 3; ++fd) {
+            if ((streams >> static_cast<unsigned>(fd) & 1U) != 0) fds[count++] = fd;
+        }
+        fds[count++] = directory;
+        length = CMSG_LEN(count * sizeof(int));
+    }
+
+    void attach(msghdr& message) {
+        message.msg_control = this;
+        message.msg_controllen = CMSG_ALIGN(length);
+    }
+};
+static_assert(sizeof(Passed) == CMSG_SPACE(4 * sizeof(int)) &&
+              offsetof(cmsghdr, cmsg_level) == sizeof(std::size_t) &&
+              offsetof(cmsghdr, cmsg_type) == offsetof(cmsghdr, cmsg_level) + sizeof(int));
+
+/// Takes off what has been sent; the fds went with the first byte.
+void advance(msghdr& message, std::size_t sent) {
+    message.msg_control = nullptr;
+    message.msg_controllen = 0;
+    while (sent > 0) {
+        iovec& first = *message.msg_iov;
+        const std::size_t step = sent < first.iov_len ? sent : first.iov_len;
+        first.iov_base = static_cast<char*>(first.iov_base) + step;
+        first.iov_len -= step;
+        sent -= step;
+        if (first.iov_len > 0) continue;
+        ++message.msg_iov;
+        --message.msg_iovlen;
+    }
+}
+
+/// Before the command has been started a signal acts on the client itself.
+bool wait_for_room(const Run& run, int fd) {
+    pollfd poll{fd, POLLOUT, 0};
+    timespec limit{k_send_limit, 0};
+    int ready;
+    do {
+        ready = sys::ppoll(&poll, 1, &limit, &run.signals.original());
+    } while (ready == -EINTR);
+    return ready > 0;
+}
+
+std::size_t left(const msghdr& message) {
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < message.msg_iovlen; ++i) size += message.msg_iov[i].iov_len;
+    return size;
+}
+
+const char* send_rest(const Run& run, int fd, msghdr& message) {
+    while (left(message) > 0) {
+        const long sent = sys::sendmsg(fd, message, MSG_NOSIGNAL);
+        if (sent == -EPIPE || sent == -ECONNRESET) return nullptr;
+        if (sent == -EAGAIN) {
+            if (!wait_for_room(run, fd)) return "the server does not read the request";
+            continue;
+        }
+        if (sent == -EINTR) continue;
+        if (sent == -ETOOMANYREFS) return "too many file descriptors are on their way";
+        if (sent < 0) return "the request cannot be sent";
+        advance(message, static_cast<std::size_t>(sent));
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& out) {
+    const Target& target = run.target;
+    const std::string_view first = target.what == wire::What::file ? run.invocation.name : target.name;
+    const Block arguments = block_of(run.invocation.arguments);
+    const Block environment = block_of(run.process.environment);
+    if (!arguments.whole || !environment.whole) return "arguments or environment are not in one piece";
+
+    out.directory = lift(sys::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (out.directory < 0) return "the working directory cannot be opened";
+
+    wire::Request& request = out.request;
+    request = {};
+    request.magic = wire::k_magic;
+    request.protocol = wire::k_protocol;
+    request.instance = instance;
+    request.what = target.what;
+    request.umask = current_umask();
+    request.fd_mask = 7;
+    request.name_length = length(target.name.size());
+    request.directory_length = length(target.directory.size());
+    request.interpreter_length = length(target.interpreter.size());
+    request.options_length = length(target.options.size());
+    request.argc = 1 + arguments.count;
+    request.argv_length = length(first.size() + 1 + arguments.size);
+    request.envc = environment.count;
+    request.environ_length = length(environment.size);
+    request.script = target.script;
+
+    out.parts[0] = {&request, sizeof request};
+    out.parts[1] = part(target.name);
+    out.parts[2] = part(target.directory);
+    out.parts[3] = part(target.interpreter);
+    out.parts[4] = part(target.options);
+    out.parts[5] = {const_cast<char*>(first.data()), first.size() + 1};
+    out.parts[6] = {arguments.begin, arguments.size};
+    out.parts[7] = {environment.begin, environment.size};
+    return nullptr;
+}
+
+const char* send(const Run& run, int fd, Outgoing& out) {
+    iovec parts[Outgoing::k_parts];
+    for (std::size_t i = 0; i < Outgoing::k_parts; ++i) parts[i] = out.parts[i];
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = Outgoing::k_parts;
+
+    Passed passed(out.request.fd_mask, out.directory);
+    passed.attach(message);
+    const long sent = sys::sendmsg(fd, message, MSG_NOSIGNAL);
+    if (sent == -EBADF) {  // one of the streams is closed: it is to stay so
+        out.request.fd_mask = open_streams();
+        passed = Passed(out.request.fd_mask, out.directory);
+        passed.attach(message);
+    }
+    if (sent > 0) advance(message, static_cast<std::size_t>(sent));
+    return send_rest(run, fd, message);
+}
+
+}  // namespace quicken::client

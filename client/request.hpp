@@ -1,0 +1,30 @@
+// The request of a run, as wire.hpp says.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+
+#include "common/wire.hpp"
+#include "process.hpp"
+
+namespace quicken::client {
+
+/// Refers to the run's texts: they and the strings that the kernel put on the
+/// stack are sent from where they are.
+struct Outgoing {
+    static constexpr std::size_t k_parts = 8;
+    wire::Request request;
+    iovec parts[k_parts];
+    int directory;  // O_PATH fd of the working directory, owned by the process until its exec or end
+};
+
+/// Returns nullptr, or why only a plain run is right.
+const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& out);
+
+/// Sends all of it on a connection. Returns nullptr, or why only a plain run
+/// is right. A server that has closed the connection is no failure: it may
+/// have left a reply, so the reader of replies is to judge.
+const char* send(const Run& run, int fd, Outgoing& out);
+
+}  // namespace quicken::client

@@ -1,0 +1,47 @@
+// The signals that a client passes on to its command. They are blocked from
+// before the request is sent, so that none is lost between the server's start
+// of the command and the client's learning of it.
+#pragma once
+
+#include <csignal>
+
+#include "common/sys.hpp"
+
+namespace quicken::client {
+
+constexpr sys::SignalSet relayed_signals() {
+    sys::SignalSet set = 0;
+    for (const int signal :
+         {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH, SIGTSTP, SIGTTIN}) {
+        set |= sys::signal_bit(signal);
+    }
+    return set;
+}
+
+class SignalMask {
+ public:
+    void block() {
+        if (blocked_) return;
+        const sys::SignalSet set = relayed_signals();
+        sys::sigprocmask(SIG_BLOCK, &set, &original_);
+        blocked_ = true;
+    }
+
+    void restore() {
+        if (blocked_) sys::sigprocmask(SIG_SETMASK, &original_, nullptr);
+        blocked_ = false;
+    }
+
+    /// The mask the client was started with; valid once blocked.
+    const sys::SignalSet& original() const { return original_; }
+
+    /// What is to be passed on. What was blocked from the start would not
+    /// reach the program in a plain run either; SIGCONT acts even then.
+    sys::SignalSet relayed() const { return relayed_signals() & (~original_ | sys::signal_bit(SIGCONT)); }
+
+ private:
+    sys::SignalSet original_ = 0;
+    bool blocked_ = false;
+};
+
+}  // namespace quicken::client
