@@ -1,0 +1,39 @@
+// The help text of `quicken` itself, which the client leaves to quickenctl.
+#pragma once
+
+namespace quicken::ctl {
+
+inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
+       quicken run [--python INTERPRETER] PROGRAM [--] [ARG...]
+       quicken COMMAND [OPTION...]
+
+Runs a Python program as `python3 SCRIPT` does, only sooner: the first run warms
+a server, every later run is a fork of it. Also as #!/usr/bin/env quicken.
+
+Programs:
+  --file SCRIPT             a script
+  -m MODULE                 a module, as python -m runs it
+  --entry MODULE:FUNCTION   an entry point, as an installed console script has it
+
+Options:
+  --python INTERPRETER      this Python; default: that of the script's #! line,
+                            $VIRTUAL_ENV/bin/python, python3 on PATH
+  -h, --help                this text
+  --version                 the version
+
+Commands (see quickenctl --help):
+  status, stop, restart, is-active, list
+
+Environment:
+  QUICKEN_VERBOSE=1         say on stderr why a program is run plainly
+  QUICKEN_ACTIVATION=WAY    how a server is started: auto, systemd, self, none
+
+Examples:
+  quicken report.py --since monday
+  quicken run -m json.tool < data.json
+  quicken run --python ./venv/bin/python --entry black:patched_main -- --check .
+  quicken status --file report.py
+  quicken stop --file report.py
+)";
+
+}  // namespace quicken::ctl

@@ -1,0 +1,100 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "ctl/commands.hpp"
+#include "ctl/output.hpp"
+#include "ctl/server.hpp"
+
+namespace quicken::ctl {
+namespace {
+
+std::optional<Server> server_of(const Place& place, const Selection& selection) {
+    if (!selection.plain.empty() || place.directory.fd() < 0) {
+        return std::nullopt;
+    }
+    return Server::connect(place.directory.control(selection.id));
+}
+
+void row(std::string_view label, std::string_view value) {
+    if (!value.empty()) {
+        fmt::print("{:<13} {}\n", label, value);
+    }
+}
+
+std::string join(const std::string& text, const std::string& more) {
+    return more.empty() ? text : text + " (" + more + ")";
+}
+
+std::string moment(std::uint64_t microseconds) {
+    const auto seconds = static_cast<std::time_t>(microseconds / 1'000'000);
+    std::tm local{};
+    if (::localtime_r(&seconds, &local) == nullptr) {
+        return {};
+    }
+    return fmt::format("{:%Y-%m-%d %H:%M:%S}", local);
+}
+
+std::string commands_text(const Properties& p) {
+    const std::string text = fmt::format("{} run, {} running", p.commands_run, p.commands_running);
+    return p.commands.empty() ? text : fmt::format("{} (pid {})", text, fmt::join(p.commands, ", "));
+}
+
+void print_up(const Properties& p) {
+    row("serves", subject_of(p));
+    row("interpreter", join(dropin::printable(p.interpreter), p.interpreter_version));
+    row("options", fmt::format("{}", fmt::join(p.interpreter_options, " ")));
+    row("pid", fmt::format("{}", p.pid));
+    row("state", join(p.state, dropin::printable(p.reason)));
+    row("fork point", p.rung.empty() ? "" : "after the " + p.rung);
+    row("since", moment(p.since));
+    row("commands", commands_text(p));
+    row("idle timeout", fmt::format("{:g} s", p.idle_timeout));
+    row("memory", megabytes(p.memory));
+    row("instance", p.instance);
+    row("activation", join(p.activation, p.activation == "systemd" ? dropin::service_unit(p.instance) : ""));
+}
+
+/// Why nothing runs, for a reader who would have expected it to.
+void print_down(const Place& place, const Selection& selection) {
+    row("serves", dropin::printable(selection.text));
+    if (!selection.plain.empty()) {
+        row("state", "down: always run plainly, as " + selection.plain);
+        return;
+    }
+    const bool waits = place.directory.fd() >= 0 && is_listening(place.directory.socket(selection.id));
+    row("state", waits ? "down: the next run starts it through its socket" : "down");
+    row("instance", selection.id);
+}
+
+}  // namespace
+
+int status(Place& place, const Selection& selection, bool json) {
+    auto server = server_of(place, selection);
+    if (!server) {
+        json ? print({{"status", "down"}}) : print_down(place, selection);
+        return 0;
+    }
+    const Properties properties = server->properties();
+    json ? print(to_json(properties)) : print_up(properties);
+    return 0;
+}
+
+int is_active(const Place& place, const Selection& selection) {
+    const bool active = server_of(place, selection).has_value();
+    fmt::print("{}\n", active ? "active" : "inactive");
+    return active ? 0 : 3;
+}
+
+int restart(const Place& place, const Selection& selection) {
+    auto server = server_of(place, selection);
+    if (!server) {
+        fmt::print("{} is not running; the next run starts it\n", dropin::printable(selection.text));
+        return 0;
+    }
+    server->restart();
+    return 0;
+}
+
+}  // namespace quicken::ctl
