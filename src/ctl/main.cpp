@@ -121,8 +121,12 @@ int run(const char* program, int argc, char** argv) {
     CLI::App app("Shows and ends the servers that quicken has warmed.", program);
     Options options;
     build(app, options);
+    if (argc < 2) {
+        std::fprintf(stderr, "%s: which command?\nTry %s --help.\n", program, program);
+        return k_usage;
+    }
     const auto is_meant = [&](CLI::App* command) { return command->check_name(argv[1]); };
-    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_meant).empty()) {
+    if (argv[1][0] != '-' && app.get_subcommands(is_meant).empty()) {
         std::fprintf(stderr, "%s: there is no command \"%s\".\nTry %s --help.\n", program, argv[1], program);
         return k_usage;
     }
