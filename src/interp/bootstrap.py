@@ -12,7 +12,15 @@ import sys
 
 
 FORK_POINT = '__quicken_fork_point__'
-MODULES_BEFORE = frozenset(sys.modules)
+
+
+def _own_import(name):
+    """A module for our use that the program does not find imported."""
+    before = set(sys.modules)
+    module = __import__(name)
+    for added in set(sys.modules) - before:
+        del sys.modules[added]
+    return module
 
 
 # sys.orig_argv (3.10) up to the program's own arguments; of a script it includes all but the script.
@@ -87,18 +95,10 @@ def _is_name_main_test(node, ast):
     return len(names) == 1 and len(texts) == 1
 
 
-def _syntax_tree_module():
-    known = '_ast' in sys.modules
-    import _ast
-    if not known:
-        del sys.modules['_ast']
-    return _ast
-
-
 def with_fork_point(source, filename):
     """Code of `source` with a call of the fork point as first statement of the first top-level
     `if __name__ == '__main__'`; None if there is no such statement."""
-    ast = _syntax_tree_module()
+    ast = _own_import('_ast')
     tree = compile(source, filename, 'exec', ast.PyCF_ONLY_AST, True)
     for node in tree.body:
         if isinstance(node, ast.If) and _is_name_main_test(node.test, ast):
@@ -135,12 +135,7 @@ def _insert_path(entry):
 
 def _script_directory(path):
     """dirname(realpath(path)), as the interpreter computes sys.path[0] of a script."""
-    known = 'posixpath' in sys.modules
-    import posixpath
-    if not known:
-        for name in ('posixpath', 'genericpath', 'stat', '_stat'):
-            if name not in MODULES_BEFORE:
-                sys.modules.pop(name, None)
+    posixpath = _own_import('posixpath')
     return posixpath.dirname(posixpath.realpath(path))
 
 
@@ -277,7 +272,7 @@ def unfit():
 def freeze():
     """Last thing before the first fork: what exists now is never looked at by a command's collector,
     so that its pages stay shared. Files that the prelude left open are kept for flush_files."""
-    import gc
+    gc = _own_import('gc')
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     open_files.extend(o for o in gc.get_objects() if type(o) in kinds)
     gc.freeze()
@@ -321,14 +316,14 @@ def _replace_environ(environ):
 
 def _reopen(stream, fd, mode):
     """The stream as the interpreter would have made it on this fd: a file has a position, the
-    template's pipe had none."""
+    template's pipe had none, and a raw stream never asks twice."""
+    raw = io.FileIO(fd, mode, False)
+    raw.name = stream.name
     buffer = stream.buffer
-    raw = getattr(buffer, 'raw', buffer)
-    name = raw.name
-    raw.__init__(fd, mode, False)
-    raw.name = name
-    if buffer is not raw:
+    if hasattr(buffer, 'raw'):
         buffer.__init__(raw)
+    else:  # -u
+        buffer = raw
     stream.__init__(buffer, stream.encoding, stream.errors, '\n', stream.line_buffering, stream.write_through)
 
 
@@ -376,9 +371,8 @@ def become(environ, arguments):
 def release_main():
     """What the end of the interpreter does to a script's objects, as far as it can be seen: files are
     closed, finalizers run, while functions, classes and modules are still there."""
-    import gc
-    import types
-    kept = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+    gc = _own_import('gc')
+    kept = (type(sys), type(release_main), type(len), type)
     main = sys.modules.get('__main__')
     if main is not None:
         names = main.__dict__

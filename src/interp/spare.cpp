@@ -57,6 +57,15 @@ const char* check_peer(int connection) {
     return nullptr;
 }
 
+/// The template has read what is there now; a client that saw another file saw an older one.
+bool is_current() {
+    struct stat status {};
+    if (stat(template_.name, &status) != 0) return false;
+    const wire::Identity now{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+                             status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+    return now == template_.script;
+}
+
 void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     control::Message message{};
     message.kind = kind;
@@ -143,7 +152,7 @@ void serve_one(std::uint32_t slot) {
     if (wrong != nullptr && wrong[0] == '\0') _exit(0);
     if (wrong != nullptr) refuse(connection, wrong);
     if (!(received.request.instance == template_.instance)) refuse(connection, "the request is for another server");
-    if (!(received.request.script == template_.script)) {
+    if (!(received.request.script == template_.script) && !is_current()) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
