@@ -113,6 +113,9 @@ void activate_by_systemd(const Activation& a) {
     }
     const Fd lock = a.directory.lock(LOCK_SH, a.deadline);
     Manager manager(runtime_directory, a.deadline);
+    if (!manager.has_our_groups()) {
+        throw Error("the user's service manager has other groups than this process");
+    }
     const bool changed =
         dropin::write(runtime_directory, a.id, a.subject, a.prefix + "/libexec/quicken/quicken-server");
     if (changed && manager.is_loaded(dropin::service_unit(a.id))) {

@@ -1,5 +1,9 @@
 #include "common/manager.hpp"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 
 namespace quicken {
@@ -13,6 +17,14 @@ void check(int result, std::string_view attempt) {
     if (result < 0) {
         throw Error(attempt, "the user's service manager", -result);
     }
+}
+
+std::vector<gid_t> our_groups() {
+    std::vector<gid_t> groups(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+    const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+    groups.resize(static_cast<std::size_t>(std::max(count, 0)));
+    std::sort(groups.begin(), groups.end());
+    return groups;
 }
 
 bus::Message call(sd_bus& bus, const std::string& attempt, const char* method, const char* types,
@@ -62,6 +74,26 @@ int Manager::on_job_removed(sd_bus_message* message, void* over, sd_bus_error* /
     }
     (*static_cast<std::map<std::string, std::string>*>(over))[job] = result;
     return 0;
+}
+
+bool Manager::has_our_groups() const {
+    // Of the process that made the listening socket: unix(7). Where the kernel
+    // does not tell, the server finds out and refuses.
+    const int fd = sd_bus_get_fd(bus_.get());
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.gid != ::getegid()) {
+        return false;
+    }
+    constexpr std::size_t k_max_groups = 65536;  // NGROUPS_MAX
+    std::vector<gid_t> theirs(k_max_groups);
+    size = static_cast<socklen_t>(theirs.size() * sizeof(gid_t));
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, theirs.data(), &size) != 0) {
+        return true;
+    }
+    theirs.resize(size / sizeof(gid_t));
+    std::sort(theirs.begin(), theirs.end());
+    return theirs == our_groups();
 }
 
 std::string Manager::queue(const char* method, const std::string& unit, const char* mode) {

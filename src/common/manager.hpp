@@ -33,6 +33,10 @@ class Manager {
     /// Throws where no manager answers by `deadline`.
     Manager(const std::string& runtime_directory, bus::Deadline deadline);
 
+    /// False if what it starts would have other groups than this process: since
+    /// usermod(8), newgrp(1) or sg(1), a manager keeps those of its login.
+    bool has_our_groups() const;
+
     /// Each queues a job and returns its object path. A start never replaces
     /// a queued stop: that fails with k_destructive.
     std::string start(const std::string& unit) { return queue("StartUnit", unit, "fail"); }

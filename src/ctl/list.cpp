@@ -77,8 +77,10 @@ nlohmann::ordered_json to_json(const Entry& entry) {
 
 void print_row(const Entry& entry) {
     const auto& p = entry.properties;
-    std::string serves = p ? subject_of(*p) : entry.subject ? describe(*entry.subject) : "?";
-    const std::string interpreter = p ? p->interpreter : entry.subject ? entry.subject->interpreter : "";
+    // A server that has had no request yet does not know what it serves.
+    const bool knows = p && !p->name.empty();
+    std::string serves = knows ? subject_of(*p) : entry.subject ? describe(*entry.subject) : "?";
+    const std::string interpreter = knows ? p->interpreter : entry.subject ? entry.subject->interpreter : "";
     if (!interpreter.empty()) {
         serves += " (" + dropin::printable(interpreter) + ")";
     }

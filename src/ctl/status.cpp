@@ -41,8 +41,8 @@ std::string commands_text(const Properties& p) {
     return p.commands.empty() ? text : fmt::format("{} (pid {})", text, fmt::join(p.commands, ", "));
 }
 
-void print_up(const Properties& p) {
-    row("serves", subject_of(p));
+void print_up(const Properties& p, const Selection& selection) {
+    row("serves", p.name.empty() ? dropin::printable(selection.text) : subject_of(p));
     row("interpreter", join(dropin::printable(p.interpreter), p.interpreter_version));
     row("options", fmt::format("{}", fmt::join(p.interpreter_options, " ")));
     row("pid", fmt::format("{}", p.pid));
@@ -77,7 +77,7 @@ int status(Place& place, const Selection& selection, bool json) {
         return 0;
     }
     const Properties properties = server->properties();
-    json ? print(to_json(properties)) : print_up(properties);
+    json ? print(to_json(properties)) : print_up(properties, selection);
     return 0;
 }
 
