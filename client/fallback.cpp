@@ -19,16 +19,17 @@ constexpr std::size_t k_code = 2 * std::size_t{wire::k_max_name} + 512;  // plai
 /// Executes a program at a path relative to the directory of this one, with
 /// our own arguments after `name`. Returns on failure: a positive errno value.
 int exec_sibling(const Process& process, std::string_view relative, const char* name) {
-    char buffer[k_path];
-    long length = sys::readlink("/proc/self/exe", buffer, sizeof buffer - 1);
+    char own_path[k_path];
+    long length = sys::readlink("/proc/self/exe", own_path, sizeof own_path);
     if (length < 0) return static_cast<int>(-length);
-    while (length > 0 && buffer[length - 1] != '/') --length;
-    TextBuffer path(buffer);
-    path.adopt(static_cast<std::size_t>(length));
-    if (!path.append(relative).finish()) return ENAMETOOLONG;
+    while (length > 0 && own_path[length - 1] != '/') --length;
+    char path[k_path];
+    TextBuffer text(path);
+    text.append({own_path, static_cast<std::size_t>(length)}).append(relative);
+    if (!text.finish()) return ENAMETOOLONG;
     char* own = process.argv[0];
     process.argv[0] = const_cast<char*>(name);
-    const int error = -sys::execve(buffer, process.argv, process.environment);
+    const int error = -sys::execve(path, process.argv, process.environment);
     process.argv[0] = own;
     return error;
 }
