@@ -61,7 +61,8 @@ struct Message {
 inline constexpr int k_first_fd = 800;
 
 /// Environment variable by which a template finds its fds: decimal numbers
-/// "control,handoff,listen,board,rung", removed before Python sees it.
+/// "control,handoff,listen,board,library,rung", removed before Python sees it. `library` is the hook's own if
+/// it was preloaded by an fd, else -1.
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 
 /// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,

@@ -50,6 +50,7 @@ struct Plan {
     std::vector<char*> argument_pointers;
     std::vector<char*> environment_pointers;
     std::array<Fd, 4> inherited;  // control, handoff, listener, board
+    Fd library;                   // if the hook's path cannot be said in LD_PRELOAD
     int directory = -1;
     mode_t umask = 0;
 };
@@ -79,17 +80,26 @@ std::vector<std::string> plan_arguments(const Program& program) {
     return arguments;
 }
 
-std::vector<std::string> plan_environment(const Plan& plan, const Program& program, control::Rung rung,
+/// How LD_PRELOAD names the hook. Blanks and colons end a name there (ld.so(8)): such a path goes by an fd.
+std::string preload_name(Plan& plan, const std::string& library) {
+    if (library.find_first_of(" :") == std::string::npos) return library;
+    const Fd file(open(library.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) throw_errno("open", library);
+    plan.library = high_copy(file.get());
+    return fmt::format("/proc/self/fd/{}", plan.library.get());
+}
+
+std::vector<std::string> plan_environment(Plan& plan, const Program& program, control::Rung rung,
                                           const std::string& library) {
     std::vector<std::string> environment;
     for (const char* entry : program.environment()) {
         if (std::strncmp(entry, "LD_PRELOAD=", 11) != 0) environment.emplace_back(entry);
     }
     const char* others = program.variable("LD_PRELOAD");
-    environment.push_back("LD_PRELOAD=" + library + (others != nullptr ? std::string(":") + others : ""));
-    environment.push_back(fmt::format("{}={},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
+    environment.push_back("LD_PRELOAD=" + preload_name(plan, library) + (others != nullptr ? std::string(":") + others : ""));
+    environment.push_back(fmt::format("{}={},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
                                       plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(),
-                                      static_cast<unsigned>(rung)));
+                                      plan.library.get(), static_cast<unsigned>(rung)));
     return environment;
 }
 
@@ -122,6 +132,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     umask(plan.umask);
     if (fchdir(plan.directory) != 0) fail();
     for (const Fd& fd : plan.inherited) fcntl(fd.get(), F_SETFD, 0);
+    if (plan.library) fcntl(plan.library.get(), F_SETFD, 0);
     execve(plan.interpreter.c_str(), plan.argument_pointers.data(), plan.environment_pointers.data());
     fail();
     _exit(127);
