@@ -188,7 +188,7 @@ class BadInput:
             for _ in range(2):
                 self.assertEqual(harness.Result(0, b"good\n", b""), self.bed.quick([self.good()], env=env))
         finally:
-            self.bed.ctl("stop", env=env)
+            self.bed.stop(env=env)
             if not existed and os.path.isdir(fallback) and not os.listdir(fallback):
                 os.rmdir(fallback)
 

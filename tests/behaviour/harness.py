@@ -9,6 +9,7 @@ Run one subject by `python3 SUBJECT.py [-v] [TEST...]`. Exit status: 0 passed,
 """
 
 import collections
+import glob
 import json
 import os
 import shutil
@@ -192,15 +193,21 @@ class Bed:
             left += [f"file {name}" for name in os.listdir(self.sockets)]
         if self.activation == "systemd":
             left += [f"unit {name}" for name in self.units()]
-            directory = os.path.join(self.runtime, "systemd", "user")
-            if os.path.isdir(directory):
-                left += [f"drop-in {name}" for name in os.listdir(directory) if name.startswith("quicken@") and
-                         name.endswith(".d")]
+            for path in self.drop_ins():
+                left.append(f"drop-in {path} with {os.listdir(path)}")
         return left
 
-    def stop(self):
+    def drop_ins(self):
+        return glob.glob(os.path.join(glob.escape(self.runtime), "systemd", "user", "quicken@*.d"))
+
+    def instances(self, **options):
+        """Ids of all that `quickenctl list` shows."""
+        result = self.ctl("list", "--json", **options)
+        return [entry["instance"] for entry in json.loads(result.stdout)]
+
+    def stop(self, **options):
         """Stops every server; returns what is left."""
-        stopped = self.ctl("stop")
+        stopped = [self.ctl("stop", "--instance", instance, **options) for instance in self.instances(**options)]
         if wait_until(lambda: not self.leftovers(), 5):
             return []
         return self.leftovers() + [f"quickenctl stop: {stopped}"]
@@ -215,6 +222,8 @@ class Bed:
         if left and self.activation == "systemd":
             self.systemctl("stop", "quicken@*")
             self.systemctl("reset-failed", "quicken@*")
+            for path in self.drop_ins():
+                shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
         if left:
             raise AssertionError("left behind after `quickenctl stop`:\n" + "\n".join(left))
