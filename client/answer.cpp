@@ -56,12 +56,13 @@ bool take_answer(ReplyReader& replies, Answer& answer) {
 }
 
 /// A signal before the commit point has its effect on the client itself: so
-/// the wait is under the original mask.
+/// the wait is under the original mask, but for the report.
 bool wait(const Run& run, int fd, timespec& limit) {
     pollfd poll{fd, POLLIN, 0};
+    const sys::SignalSet mask = run.signals.waiting();
     int ready;
     do {
-        ready = sys::ppoll(&poll, 1, &limit, &run.signals.original());
+        ready = sys::ppoll(&poll, 1, &limit, &mask);
     } while (ready == -EINTR);
     return ready > 0;
 }

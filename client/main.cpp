@@ -23,9 +23,9 @@ int connect(Run& run, const wire::Instance& instance) {
     return connection.fd;
 }
 
-[[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer) {
+[[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer, const Outgoing& request) {
     if (run.verbose) say({answer.cold || run.activated ? "cold run" : "warm run"});
-    relay(run, replies, answer.pid);
+    relay(run, replies, answer.pid, request.inherited);
 }
 
 [[noreturn]] void run_served(Run& run) {
@@ -40,7 +40,7 @@ int connect(Run& run, const wire::Instance& instance) {
         if (const char* reason = send(run, fd, request)) run_plainly(run, reason);
         replies.start(fd);
         const Answer answer = await_answer(run, replies);
-        if (answer.kind == Answer::Kind::started) follow(run, replies, answer);
+        if (answer.kind == Answer::Kind::started) follow(run, replies, answer, request);
         if (answer.kind == Answer::Kind::plain) run_plainly(run, answer.reason);
         if (retries == k_retries) run_plainly(run, "the server asks to connect anew again and again");
         run.signals.restore();

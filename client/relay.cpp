@@ -71,12 +71,13 @@ void take_replies(ReplyReader& replies) {
 /// client may have to say; the others are the command's now: the reader of a
 /// pipe is to see its end when the command closes it, and its writer is to
 /// get SIGPIPE.
-int take_over(Run& run) {
+int take_over(Run& run, std::span<const std::uint32_t> inherited) {
     if (sys::close_range(STDIN_FILENO, STDOUT_FILENO) < 0) {  // Linux before 5.9
         sys::close(STDIN_FILENO);
         sys::close(STDOUT_FILENO);
     }
-    const int fd = sys::signalfd(run.signals.relayed(), SFD_CLOEXEC);
+    for (const std::uint32_t fd : inherited) sys::close(static_cast<int>(fd));
+    const int fd = sys::signalfd(run.signals.relayed() | report_signal(), SFD_CLOEXEC);
     if (fd < 0) run.signals.restore();  // better to die by them than to be deaf
     return fd;
 }
@@ -92,6 +93,10 @@ void forward(int signals, pid_t pid) {
     signalfd_siginfo info;
     if (sys::read(signals, &info, sizeof info) != static_cast<long>(sizeof info)) return;
     const int signal = static_cast<int>(info.ssi_signo);
+    if (signal == wire::k_report_signal) {
+        if (info.ssi_code == SI_QUEUE && static_cast<pid_t>(info.ssi_pid) == pid) end_as(info.ssi_int);
+        return;
+    }
     if (signal == SIGCONT) {
         // A shell continues all of a job, and a stop from the terminal has
         // stopped all of the command's group.
@@ -104,10 +109,10 @@ void forward(int signals, pid_t pid) {
 
 }  // namespace
 
-void relay(Run& run, ReplyReader& replies, pid_t pid) {
+void relay(Run& run, ReplyReader& replies, pid_t pid, std::span<const std::uint32_t> inherited) {
     take_replies(replies);  // a short command may have ended already
     if (pid <= 1) lose();   // kill(2) would take it for something else
-    pollfd polls[2] = {{replies.fd(), POLLIN, 0}, {take_over(run), POLLIN, 0}};
+    pollfd polls[2] = {{replies.fd(), POLLIN, 0}, {take_over(run, inherited), POLLIN, 0}};
     for (;;) {
         if (sys::ppoll(polls, 2, nullptr, nullptr) < 0) continue;  // EINTR
         if (polls[0].revents != 0) {

@@ -3,6 +3,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <span>
+
 #include "process.hpp"
 #include "replies.hpp"
 
@@ -10,6 +13,7 @@ namespace quicken::client {
 
 /// Passes signals on to the command `pid`, stops when it stops and ends as it
 /// ends.
-[[noreturn]] void relay(Run& run, ReplyReader& replies, pid_t pid);
+[[noreturn]] void relay(Run& run, ReplyReader& replies, pid_t pid,
+                        std::span<const std::uint32_t> inherited);
 
 }  // namespace quicken::client

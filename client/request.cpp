@@ -12,12 +12,14 @@
 
 #include "common/sys.hpp"
 #include "descriptor.hpp"
+#include "inherited.hpp"
 
 namespace quicken::client {
 
 namespace {
 
 constexpr long k_send_limit = 5;  // seconds without progress
+constexpr std::size_t k_own_fds = 2;  // the connection and the working directory
 
 struct Block {
     char* begin;
@@ -60,21 +62,17 @@ std::uint32_t open_streams() {
     return mask;
 }
 
-/// A control message (cmsg(3)) with room for the three streams and the
-/// directory. The layout is cmsghdr's, which no class can have as a member.
+/// A control message (cmsg(3)) with room for so many fds. The layout is cmsghdr's, which no class can have as a member.
+template <std::size_t k_count>
 struct Passed {
-    std::size_t length;
+    std::size_t length = CMSG_LEN(0);
     int level = SOL_SOCKET;
     int type = SCM_RIGHTS;
-    int fds[4]{};
+    int fds[k_count]{};
 
-    Passed(std::uint32_t streams, int directory) {
-        std::size_t count = 0;
-        for (int fd = 0; fd < 3; ++fd) {
-            if ((streams >> static_cast<unsigned>(fd) & 1U) != 0) fds[count++] = fd;
-        }
-        fds[count++] = directory;
-        length = CMSG_LEN(count * sizeof(int));
+    void add(int fd) {
+        fds[(length - CMSG_LEN(0)) / sizeof(int)] = fd;
+        length += sizeof(int);
     }
 
     void attach(msghdr& message) {
@@ -82,9 +80,20 @@ struct Passed {
         message.msg_controllen = CMSG_ALIGN(length);
     }
 };
-static_assert(sizeof(Passed) == CMSG_SPACE(4 * sizeof(int)) &&
+using Basic = Passed<4>;  // the streams and the directory
+using Extra = Passed<wire::k_fds_per_message>;
+static_assert(sizeof(Basic) == CMSG_SPACE(4 * sizeof(int)) &&
               offsetof(cmsghdr, cmsg_level) == sizeof(std::size_t) &&
               offsetof(cmsghdr, cmsg_type) == offsetof(cmsghdr, cmsg_level) + sizeof(int));
+
+Basic basic_fds(std::uint32_t streams, int directory) {
+    Basic passed;
+    for (int fd = 0; fd < 3; ++fd) {
+        if ((streams >> static_cast<unsigned>(fd) & 1U) != 0) passed.add(fd);
+    }
+    passed.add(directory);
+    return passed;
+}
 
 /// Takes off what has been sent; the fds went with the first byte.
 void advance(msghdr& message, std::size_t sent) {
@@ -135,6 +144,24 @@ const char* send_rest(const Run& run, int fd, msghdr& message) {
     return nullptr;
 }
 
+/// The numbers of the inherited fds, each piece with the fds themselves.
+const char* send_inherited(const Run& run, int fd, std::span<const std::uint32_t> numbers) {
+    while (!numbers.empty()) {
+        const auto piece = numbers.first(numbers.size() < wire::k_fds_per_message ? numbers.size()
+                                                                                  : wire::k_fds_per_message);
+        Extra passed;
+        for (const std::uint32_t number : piece) passed.add(static_cast<int>(number));
+        iovec part{const_cast<std::uint32_t*>(piece.data()), piece.size_bytes()};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        passed.attach(message);
+        if (const char* reason = send_rest(run, fd, message)) return reason;
+        numbers = numbers.subspan(piece.size());
+    }
+    return nullptr;
+}
+
 }  // namespace
 
 const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& out) {
@@ -144,8 +171,11 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     const Block environment = block_of(run.process.environment);
     if (!arguments.whole || !environment.whole) return "arguments or environment are not in one piece";
 
-    out.directory = lift(sys::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const int directory = sys::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    out.directory = lift(directory);
     if (out.directory < 0) return "the working directory cannot be opened";
+    const bool hole = directory < 3;
+    if (const char* reason = find_inherited(k_own_fds, hole, out.inherited)) return reason;
 
     wire::Request& request = out.request;
     request = {};
@@ -163,6 +193,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request.argv_length = length(first.size() + 1 + arguments.size);
     request.envc = environment.count;
     request.environ_length = length(environment.size);
+    request.extra_count = length(out.inherited.size());
     request.script = target.script;
 
     out.parts[0] = {&request, sizeof request};
@@ -183,16 +214,18 @@ const char* send(const Run& run, int fd, Outgoing& out) {
     message.msg_iov = parts;
     message.msg_iovlen = Outgoing::k_parts;
 
-    Passed passed(out.request.fd_mask, out.directory);
+    out.request.signal_mask = run.signals.original();
+    Basic passed = basic_fds(out.request.fd_mask, out.directory);
     passed.attach(message);
     const long sent = sys::sendmsg(fd, message, MSG_NOSIGNAL);
     if (sent == -EBADF) {  // one of the streams is closed: it is to stay so
         out.request.fd_mask = open_streams();
-        passed = Passed(out.request.fd_mask, out.directory);
+        passed = basic_fds(out.request.fd_mask, out.directory);
         passed.attach(message);
     }
     if (sent > 0) advance(message, static_cast<std::size_t>(sent));
-    return send_rest(run, fd, message);
+    if (const char* reason = send_rest(run, fd, message)) return reason;
+    return send_inherited(run, fd, out.inherited);
 }
 
 }  // namespace quicken::client

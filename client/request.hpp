@@ -4,6 +4,8 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 
 #include "common/wire.hpp"
 #include "process.hpp"
@@ -13,9 +15,10 @@ namespace quicken::client {
 /// Refers to the run's texts: they and the strings that the kernel put on the
 /// stack are sent from where they are.
 struct Outgoing {
-    static constexpr std::size_t k_parts = 8;
+    static constexpr std::size_t k_parts = 8;  // without the numbers of the inherited fds
     wire::Request request;
     iovec parts[k_parts];
+    std::span<const std::uint32_t> inherited;  // fds above 2
     int directory;  // O_PATH fd of the working directory, owned by the process until its exec or end
 };
 

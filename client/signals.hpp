@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "common/sys.hpp"
+#include "common/wire.hpp"
 
 namespace quicken::client {
 
@@ -18,11 +19,15 @@ constexpr sys::SignalSet relayed_signals() {
     return set;
 }
 
+constexpr sys::SignalSet report_signal() {
+    return sys::signal_bit(wire::k_report_signal);
+}
+
 class SignalMask {
  public:
     void block() {
         if (blocked_) return;
-        const sys::SignalSet set = relayed_signals();
+        const sys::SignalSet set = relayed_signals() | report_signal();
         sys::sigprocmask(SIG_BLOCK, &set, &original_);
         blocked_ = true;
     }
@@ -34,6 +39,10 @@ class SignalMask {
 
     /// The mask the client was started with; valid once blocked.
     const sys::SignalSet& original() const { return original_; }
+
+    /// The mask to wait for the commit under: signals have their effect on us, but for the report of a command
+    /// that has been started and has ended before we have seen either.
+    sys::SignalSet waiting() const { return original_ | report_signal(); }
 
     /// What is to be passed on. What was blocked from the start would not
     /// reach the program in a plain run either; SIGCONT acts even then.

@@ -98,6 +98,10 @@ inline int stat(const char* path, struct ::stat& status) {
     return static_cast<int>(call(__NR_newfstatat, AT_FDCWD, address(path), address(&status)));
 }
 
+inline long getdents(int fd, void* buffer, std::size_t size) {
+    return call(__NR_getdents64, fd, address(buffer), static_cast<long>(size));
+}
+
 inline int access(const char* path, int mode) {
     return static_cast<int>(call(__NR_faccessat, AT_FDCWD, address(path), mode));
 }

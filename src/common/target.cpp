@@ -505,6 +505,7 @@ wire::Instance instance_of(const Target& target, char** environment) {
 
     Hash hash;
     hash.add(k_version);
+    hash.add(&wire::k_protocol, sizeof wire::k_protocol);
     hash.add(&target.what, sizeof target.what);
     hash.add(target.name);
     hash.add(target.directory);

@@ -26,6 +26,10 @@ constexpr std::size_t argv_offset(const Request& request) {
 }
 constexpr std::size_t environ_offset(const Request& request) { return argv_offset(request) + request.argv_length; }
 
+constexpr std::size_t extra_offset(const Request& request) {
+    return environ_offset(request) + request.environ_length;
+}
+
 /// nullptr and the size of the body, or what is wrong.
 inline const char* check_header(const Request& request, std::uint32_t& size) {
     if (request.magic != k_magic) return "not a request";
@@ -37,9 +41,11 @@ inline const char* check_header(const Request& request, std::uint32_t& size) {
     if (request.argc == 0 || request.argc > k_max_strings || request.envc > k_max_strings) {
         return "too many or too few strings in the request";
     }
+    if (request.extra_count > k_max_extra) return "too many file descriptors in the request";
     const std::uint64_t sum = std::uint64_t{request.name_length} + request.directory_length +
                               request.interpreter_length + request.options_length + request.argv_length +
-                              request.environ_length;
+                              request.environ_length +
+                              std::uint64_t{request.extra_count} * sizeof(std::uint32_t);
     if (sum > k_max_body) return "the request is larger than 8 MiB";
     size = static_cast<std::uint32_t>(sum);
     return nullptr;
@@ -67,8 +73,8 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
     if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
         return "the request names nothing that can be run";
     }
-    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 || request.reserved != 0 ||
-        fd_count != __builtin_popcount(request.fd_mask) + 1) {
+    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 ||
+        fd_count != __builtin_popcount(request.fd_mask) + 1 + static_cast<int>(request.extra_count)) {
         return "the request's fds are not what it says";
     }
     return nullptr;

@@ -4,7 +4,8 @@
 //
 // A client sends one Request, its body, and with the first byte the fds named
 // by Request::fd_mask (SCM_RIGHTS, ascending) followed by one O_PATH fd of its
-// working directory. It then only reads: zero or more replies, of which
+// working directory; then, with later bytes, those above 2 that a program
+// would inherit, k_fds_per_message at most with each (unix(7), SCM_MAX_FD). It then only reads: zero or more replies, of which
 // `started` is the commit point. Until a client has seen `started` its program
 // has not been run and will not be once the client has shut the connection
 // down: the server's send of `started` and the client's shutdown(2) are
@@ -21,7 +22,7 @@
 namespace quicken::wire {
 
 inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
-inline constexpr std::uint32_t k_protocol = 1;
+inline constexpr std::uint32_t k_protocol = 2;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
@@ -29,9 +30,16 @@ inline constexpr std::uint32_t k_max_body = 8U << 20;      // bytes
 inline constexpr std::uint32_t k_max_name = 4096;          // bytes, also for directory and interpreter
 inline constexpr std::uint32_t k_max_options = 4096;       // bytes
 inline constexpr std::uint32_t k_max_strings = 1U << 20;   // argv and environ entries, each
+inline constexpr std::uint32_t k_max_extra = 4096;         // fds above 2
+inline constexpr std::uint32_t k_fds_per_message = 200;
 inline constexpr std::uint32_t k_max_reply_text = 4096;    // bytes
 /// Seconds a server waits for a request to be complete once it has accepted.
 inline constexpr int k_request_timeout = 1;
+
+/// How a command tells its client its own end: this signal, queued (sigqueue(3)) with its wait status as the
+/// value. A connection would be an fd that the program does not have in a plain run. The client blocks the
+/// signal from before the request on. `exited` comes from the supervisor for a command that could not.
+inline constexpr int k_report_signal = 63;
 
 enum class What : std::uint32_t { file = 1, module = 2, entry = 3 };
 
@@ -52,8 +60,8 @@ struct Instance {
 };
 
 /// The body follows in this order: name, directory, interpreter (no NUL),
-/// options, argv, environ (each string ends with a NUL). Its size is the sum
-/// of the lengths.
+/// options, argv, environ (each string ends with a NUL), then extra_count
+/// numbers (uint32_t, ascending, not aligned). Its size is the sum of the lengths.
 struct Request {
     std::uint32_t magic;
     std::uint32_t protocol;
@@ -69,7 +77,8 @@ struct Request {
     std::uint32_t argv_length;
     std::uint32_t envc;
     std::uint32_t environ_length;
-    std::uint32_t reserved;            // 0
+    std::uint32_t extra_count;         // fds above 2 that are passed; their numbers are the body's last part
+    std::uint64_t signal_mask;         // bit N-1: signal N is blocked
     Identity script;                   // of a file; otherwise all 0
 };
 
@@ -80,7 +89,7 @@ enum class ReplyKind : std::uint32_t {
     failed,       // do not run: print the text, exit with status `value`
     started,      // committed; `pid` is the command
     stopped,      // the command was stopped by signal `value`
-    exited,       // the command ended; `value` is its wait status (waitpid(2))
+    exited,       // the command ended without a report; `value` is its wait status (waitpid(2))
 };
 
 struct Reply {
@@ -90,6 +99,6 @@ struct Reply {
     std::uint32_t length;  // bytes of text that follow; at most k_max_reply_text
 };
 
-static_assert(sizeof(Request) == 112 && sizeof(Reply) == 16);
+static_assert(sizeof(Request) == 120 && sizeof(Reply) == 16);
 
 }  // namespace quicken::wire

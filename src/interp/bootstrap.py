@@ -352,7 +352,17 @@ def _fit_stream(name, fd, mode):
                 each.reconfigure(line_buffering=True)
 
 
-def become(environ, arguments):
+def _ignore_signals(ignored):
+    """What the caller ignores (nohup, a shell's background job) a plain interpreter leaves ignored; a
+    handler that the prelude has set stays, as it would have been set there."""
+    import _signal
+    for number in range(1, _signal.NSIG):
+        if ignored >> (number - 1) & 1:
+            if _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):
+                _signal.signal(number, _signal.SIG_IGN)
+
+
+def become(environ, arguments, ignored):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
     reason = _unfit_name(arguments[0]) or _replace_environ(environ)
     if reason is not None:
@@ -360,6 +370,8 @@ def become(environ, arguments):
     if ORIGINAL is not None:
         sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])
     restore_arguments(arguments)
+    if ignored:
+        _ignore_signals(ignored)
     _fit_stream('stdin', 0, 'rb')
     _fit_stream('stdout', 1, 'wb')
     _fit_stream('stderr', 2, 'wb')

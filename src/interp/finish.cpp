@@ -6,14 +6,11 @@
 // A process that the program forked itself may come here too, through the end
 // of its main: it ends as in a plain run and reports to nobody.
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "reply.hpp"
 #include "template.hpp"
 
 namespace quicken::interp {
@@ -21,8 +18,7 @@ namespace quicken::interp {
 namespace {
 
 constexpr int k_status_flush_failed = 120;  // Py_RunMain: the streams could not be flushed
-constexpr int k_linger_poll = 1000;         // ms to wait for the client to be gone
-constexpr int k_linger_pause = 3000;        // µs more, so that the kernel's tear-down does not take its core
+constexpr int k_linger = 4000;              // µs, so that the kernel's tear-down does not take the client's core
 
 struct Ending {
     int status = 0;
@@ -127,11 +123,13 @@ bool flush_streams() {
     exit(status);
 }
 
-/// The client ends while this process is still there; only then is it taken down.
-void linger() {
-    pollfd client{command_.connection, POLLRDHUP, 0};
-    while (poll(&client, 1, k_linger_poll) < 0 && errno == EINTR) continue;
-    usleep(k_linger_pause);
+/// The client waits for this signal alone, blocked: it is in its queue whatever it does at the moment. The client
+/// cannot have been replaced by another process of its pid: the supervisor kills us when it goes.
+/// Where the queue is full (RLIMIT_SIGPENDING) the supervisor reports, from our exit status.
+bool report(int wait_status) {
+    sigval value{};
+    value.sival_int = wait_status;
+    return sigqueue(command_.client, wire::k_report_signal, value) == 0;
 }
 
 }  // namespace
@@ -150,9 +148,10 @@ void finish(PyObject* result) {
     if (ending.interrupted) die_interrupted();
 
     const int wait_status = (ending.status & 0xff) << 8;
-    send_reply(command_.connection, wire::ReplyKind::exited, wait_status, command_.pid, "");
-    template_.board->slots[command_.slot].state.store(control::SlotState::reported);
-    linger();
+    if (report(wait_status)) {
+        template_.board->slots[command_.slot].state.store(control::SlotState::reported);
+        usleep(k_linger);
+    }
     _exit(ending.status & 0xff);
 }
 

@@ -42,7 +42,7 @@ void keep_fds(msghdr& header, Received& received) {
 /// One recvmsg. Bytes, 0 at the end, or -1.
 ssize_t receive_part(int connection, void* data, std::size_t size, Received& received) {
     iovec part{data, size};
-    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * k_max_passed)];
+    alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * wire::k_fds_per_message)];
     msghdr header{};
     header.msg_iov = &part;
     header.msg_iovlen = 1;

@@ -1,22 +1,30 @@
 // A client's request as a spare receives it.
 #pragma once
 
+#include <string.h>
+
 #include "common/validate.hpp"
 
 namespace quicken::interp {
 
-inline constexpr int k_max_passed = 4;  // fds 0, 1, 2 and the working directory
+inline constexpr int k_max_passed = 4 + wire::k_max_extra;  // fds 0, 1, 2, the working directory, others
 
 /// Owns its fds and its body until release_fds(); lives for the rest of the process once it is served.
 struct Received {
     wire::Request request{};
     char* body = nullptr;       // request's body and one NUL
     std::uint32_t size = 0;     // of the body
-    int fds[k_max_passed] = {-1, -1, -1, -1};
+    int fds[k_max_passed];      // the first fd_count are valid
     int fd_count = 0;
 
     const char* arguments() const { return body + wire::argv_offset(request); }
     char* environment() const { return body + wire::environ_offset(request); }
+    /// Number that the client has the `index`th fd above 2 at.
+    int extra_number(std::uint32_t index) const {
+        std::uint32_t number = 0;
+        memcpy(&number, body + wire::extra_offset(request) + index * sizeof number, sizeof number);
+        return static_cast<int>(number);
+    }
 };
 
 /// Reads and checks one request. nullptr, or what is wrong with it; "" if the peer went away or was too slow.

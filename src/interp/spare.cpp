@@ -15,7 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client_state.hpp"
 #include "packet.hpp"
+#include "process_image.hpp"
 #include "reply.hpp"
 #include "request.hpp"
 #include "template.hpp"
@@ -25,6 +27,8 @@ extern char** environ;
 namespace quicken::interp {
 
 namespace {
+
+constexpr int k_highest_fd = 1 << 20;  // fs.nr_open's default
 
 [[noreturn]] void refuse(int connection, const char* reason) {
     send_reply(connection, wire::ReplyKind::refused, 0, 0, reason);
@@ -48,8 +52,7 @@ int take_connection(control::Slot& slot) {
 }
 
 /// nullptr, or why this peer is not served.
-const char* check_peer(int connection) {
-    ucred peer{};
+const char* check_peer(int connection, ucred& peer) {
     socklen_t size = sizeof peer;
     if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "the client has no identity";
     if (peer.uid != geteuid()) return "the client is another user";
@@ -75,7 +78,7 @@ void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
 }
 
 /// fds 0, 1 and 2 as the client has them, working directory, umask. nullptr, or what failed.
-const char* take_process_state(Received& received) {
+const char* take_streams(Received& received) {
     const wire::Request& request = received.request;
     int next = 0;
     for (int fd = 0; fd < 3; ++fd) {
@@ -86,9 +89,42 @@ const char* take_process_state(Received& received) {
         }
     }
     if (fchdir(received.fds[next]) != 0) return "cannot enter the client's working directory";
-    for (int i = 0; i < received.fd_count; ++i) close(received.fds[i]);
-    received.fd_count = 0;
+    for (int i = 0; i <= next; ++i) close(received.fds[i]);
     umask(request.umask);
+    return nullptr;
+}
+
+/// Moves an fd to `least` or above, close-on-exec. False if there is no room below the limit.
+bool move_above(int& fd, int least) {
+    const int moved = fcntl(fd, F_DUPFD_CLOEXEC, least);
+    if (moved < 0) return false;
+    close(fd);
+    fd = moved;
+    return true;
+}
+
+/// fds above 2 at the client's own numbers. All first leave the range of those numbers, so that none is
+/// overwritten before it has been placed. nullptr, or what failed.
+const char* take_extra_fds(Received& received, int& connection) {
+    const std::uint32_t count = received.request.extra_count;
+    if (count == 0) return nullptr;
+    int* extra = received.fds + (received.fd_count - static_cast<int>(count));
+    const int highest = received.extra_number(count - 1);
+    if (highest < 3 || highest > k_highest_fd) return "the client's fds have numbers out of range";
+    const int least = highest < control::k_first_fd ? control::k_first_fd : highest + 1;
+    for (int* ours : {&connection, &template_.handoff, &template_.listener}) {
+        if (*ours <= highest && !move_above(*ours, least)) return "there is no room for the client's fds";
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        if (!move_above(extra[i], least)) return "there is no room for the client's fds";
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const int number = received.extra_number(i);
+        if (number < 3) return "the client's fds have numbers out of range";
+        if (fcntl(number, F_GETFD) >= 0) return "the program holds an fd that the client passes another one at";
+        if (dup2(extra[i], number) != number) return "cannot take the client's fds";
+        close(extra[i]);
+    }
     return nullptr;
 }
 
@@ -131,23 +167,49 @@ Ref argument_list(const Received& received) {
     return list;
 }
 
-void become_client(int connection, Received& received) {
-    if (const char* failed = take_process_state(received)) refuse(connection, failed);
+/// Interpreter and options, then what the client passes.
+void show_command_line(const Received& received) {
+    const char* own = received.arguments();
+    std::size_t size = received.request.argv_length;
+    if (template_.what != wire::What::file) {  // sys.argv[0] is not on the command line
+        const std::size_t skipped = strlen(own) + 1;
+        own += skipped;
+        size -= skipped;
+    }
+    auto* line = static_cast<char*>(malloc(template_.arguments_size + size));
+    if (line == nullptr) return;  // it is only what others see
+    memcpy(line, template_.arguments, template_.arguments_size);
+    memcpy(line + template_.arguments_size, own, size);
+    set_process_image(line, template_.arguments_size + size, received.environment(),
+                      received.request.environ_length);
+}
+
+void become_client(int& connection, pid_t client, Received& received) {
+    if (const char* failed = take_streams(received)) refuse(connection, failed);
+    if (const char* failed = take_extra_fds(received, connection)) refuse(connection, failed);
+    std::uint64_t ignored = 0;
+    if (const char* failed = adopt_state(client, received.request.signal_mask, ignored)) refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
+    show_command_line(received);
     const Ref environment = environment_dict();
     const Ref arguments = argument_list(received);
     if (!environment || !arguments) refuse(connection, "no memory");
     char reason[control::k_text];
-    text_of(call_bootstrap("become", environment.get(), arguments.get()), reason, sizeof reason);
+    const Ref ignored_signals(py.PyLong_FromLong(static_cast<long>(ignored)));
+    text_of(call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get()), reason,
+            sizeof reason);
     if (reason[0] != '\0') refuse(connection, reason);
 }
 
 }  // namespace
 
 void serve_one(std::uint32_t slot) {
-    const int connection = take_connection(template_.board->slots[slot]);
+    note_own_state();
+    note_process_image();
+    int connection = take_connection(template_.board->slots[slot]);
     static Received received;
-    if (const char* stranger = check_peer(connection)) refuse(connection, stranger);
+    ucred peer{};
+    if (const char* stranger = check_peer(connection, peer)) refuse(connection, stranger);
     const char* wrong = receive_request(connection, received);
     if (wrong != nullptr && wrong[0] == '\0') _exit(0);
     if (wrong != nullptr) refuse(connection, wrong);
@@ -156,13 +218,14 @@ void serve_one(std::uint32_t slot) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
-    become_client(connection, received);
+    become_client(connection, peer.pid, received);
     hand_over(connection, control::MessageKind::handoff, slot);
     close(template_.handoff);
     close(template_.listener);
     prctl(PR_SET_PDEATHSIG, 0);
-    command_ = {getpid(), connection, slot};
+    command_ = {getpid(), peer.pid, slot};
     if (!send_reply(connection, wire::ReplyKind::started, 0, command_.pid, "")) _exit(0);
+    close(connection);
 }
 
 }  // namespace quicken::interp

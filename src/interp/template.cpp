@@ -100,6 +100,20 @@ bool read_arguments(int argc, char** argv, Launch& launch) {
     return read_instance(argv[i + 4]);
 }
 
+/// The strings of a plain run's command line before those of the client, for set_process_image.
+bool keep_arguments(char** plain, int count) {
+    std::size_t size = 0;
+    for (int i = 0; i < count; ++i) size += strlen(plain[i]) + 1;
+    template_.arguments = static_cast<char*>(malloc(size));
+    if (template_.arguments == nullptr) return false;
+    for (int i = 0; i < count; ++i) {
+        const std::size_t length = strlen(plain[i]) + 1;
+        memcpy(template_.arguments + template_.arguments_size, plain[i], length);
+        template_.arguments_size += length;
+    }
+    return true;
+}
+
 /// The arguments that a plain run would have had, for the interpreter's own parser. Ours to keep: the
 /// interpreter holds on to them.
 char** plain_arguments(char** argv, const Launch& launch, int& count) {
@@ -109,12 +123,16 @@ char** plain_arguments(char** argv, const Launch& launch, int& count) {
     static char code_option[] = "-c";
     count = 0;
     for (int i = 0; i < launch.options_end; ++i) plain[count++] = argv[i];
-    if (template_.what == wire::What::module) plain[count++] = module_option;
+    if (template_.what == wire::What::module) {
+        plain[count++] = module_option;
+        plain[count++] = const_cast<char*>(template_.name);
+    }
     if (template_.what == wire::What::entry) {
         plain[count++] = code_option;
         plain[count++] = const_cast<char*>(template_.code);
     }
-    const int skipped = template_.what == wire::What::entry ? 1 : 0;
+    if (!keep_arguments(plain, count)) return nullptr;
+    const int skipped = template_.what == wire::What::file ? 0 : 1;  // sys.argv[0] is not on the command line
     for (int i = skipped; i < launch.rest_count; ++i) plain[count++] = launch.rest[i];
     return plain;
 }
@@ -230,9 +248,9 @@ bool has_fork_point(const Ref& program) {
 
 }  // namespace
 
-Ref call_bootstrap(const char* function, PyObject* first, PyObject* second) {
+Ref call_bootstrap(const char* function, PyObject* first, PyObject* second, PyObject* third) {
     PyObject* callable = py.PyDict_GetItemString(template_.bootstrap.get(), function);
-    return Ref(py.PyObject_CallFunctionObjArgs(callable, first, second, nullptr));
+    return Ref(py.PyObject_CallFunctionObjArgs(callable, first, second, third, nullptr));
 }
 
 void text_of(const Ref& result, char* text, std::size_t size) {

@@ -29,6 +29,8 @@ struct Template {
     wire::Identity script{};        // of a file: as it was when it was read
     mode_t umask = 0;
     char directory[4096] = {};      // as it was before the prelude
+    char* arguments = nullptr;      // of a plain run up to the program's own: strings end to end
+    std::size_t arguments_size = 0;
     Ref bootstrap;                  // namespace of bootstrap.py
 };
 
@@ -37,7 +39,7 @@ extern Template template_;
 /// What a command is given and what it must do at its end.
 struct Command {
     pid_t pid = 0;
-    int connection = -1;
+    pid_t client = 0;
     std::uint32_t slot = 0;
 };
 
@@ -64,7 +66,8 @@ void serve_one(std::uint32_t slot);
 [[noreturn]] void give_up_with_exception(const char* where);
 
 /// Calls a function of bootstrap.py; nullptr with an exception set if it raised.
-Ref call_bootstrap(const char* function, PyObject* first = nullptr, PyObject* second = nullptr);
+Ref call_bootstrap(const char* function, PyObject* first = nullptr, PyObject* second = nullptr,
+                   PyObject* third = nullptr);
 
 /// What the call returned as text if it is a str, "" if it is None. An exception that is set becomes the
 /// text. Truncated to `size`.

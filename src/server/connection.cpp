@@ -14,8 +14,6 @@ namespace quicken::server {
 
 namespace {
 
-constexpr std::size_t k_max_fds = 4;
-
 /// Empty, or why this peer is not served.
 std::string_view check_peer(int socket) {
     ucred peer{};
@@ -83,7 +81,7 @@ void Connection::refuse(std::string_view reason) {
 bool Connection::read_some() {
     std::array<char, 65536> buffer{};
     iovec part{buffer.data(), buffer.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * k_max_fds)> ancillary{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * wire::k_fds_per_message)> ancillary{};
     msghdr header{};
     header.msg_iov = &part;
     header.msg_iovlen = 1;
@@ -121,7 +119,7 @@ void Connection::read() {
     if (const char* wrong = wire::check_body(request, program.body.data(), static_cast<int>(fds_.size()))) {
         return refuse(wrong);
     }
-    program.directory = std::move(fds_.back());
+    program.directory = std::move(fds_[static_cast<std::size_t>(__builtin_popcount(request.fd_mask))]);
     finish(std::move(program));
 }
 

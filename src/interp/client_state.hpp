@@ -1,0 +1,26 @@
+// What a program inherits from its caller besides what the request carries,
+// taken over from the client's own process: it waits, and it is ours to look
+// at (same user).
+//
+// Between a client's death and this reading its pid may be another's; the
+// command then never starts, since `started` cannot be sent (wire.hpp), so
+// nothing that was read there has an effect.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+namespace quicken::interp {
+
+/// Once, in a spare before it waits: what this process has itself, so that only differences cost a call later.
+void note_own_state();
+
+/// Signal mask, resource limits, nice value, CPU affinity, scheduling policy, I/O priority
+/// and OOM score of process `client`. `mask` is the client's signal mask, bit N-1 for signal N. What the
+/// kernel does not let us take
+/// over (a hard limit that is lower here) is taken as far as it goes.
+/// nullptr, or why a client like this must not be served: a server must not be a way out of a sandbox.
+const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored);
+
+}  // namespace quicken::interp
