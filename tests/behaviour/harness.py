@@ -287,7 +287,7 @@ class Case(unittest.TestCase):
         before = self.count(argv[0], env, python) if served else 0
         self.assert_result(expected, compare(bed.quick, argv, python=python), "warm")
         if served:
-            self.assertEqual(before + 1, self.count(argv[0], env, python), "the warm run was not the server's")
+            self.assert_count(before + 1, lambda: self.count(argv[0], env, python), "the warm run was not the server's")
         return expected
 
     def count(self, script, env, python):
@@ -303,8 +303,13 @@ class Case(unittest.TestCase):
         """A run that a server did; returns its Result."""
         before = self.bed.commands_run(argv[0])
         result = self.bed.quick(argv, **options)
-        self.assertEqual(before + 1, self.bed.commands_run(argv[0]), f"not the server's: {result}")
+        self.assert_count(before + 1, lambda: self.bed.commands_run(argv[0]), f"not the server's: {result}")
         return result
+
+    def assert_count(self, expected, count, what):
+        """A server may count a command after its client has ended."""
+        wait_until(lambda: count() == expected, 2)
+        self.assertEqual(expected, count(), what)
 
 
 def each_activation(case):
@@ -347,7 +352,8 @@ def main():
     program = unittest.main(testRunner=runner, exit=False)
     result = program.result
     failed = len(result.bad)
-    skipped = len({test.id() for test, _ in result.skipped if isinstance(test, unittest.TestCase)} - result.bad)
+    # What is known not to work yet counts as skipped, not as passed.
+    skipped = len({test.id() for test, _ in result.skipped + result.expectedFailures} - result.bad)
     passed = max(0, result.testsRun - failed - skipped)
     sys.stderr.flush()
     print(f"results: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
