@@ -196,7 +196,7 @@ class BadInput:
             for _ in range(2):
                 self.assertEqual(harness.Result(0, b"good\n", b""), self.bed.quick([self.good()], env=env))
         finally:
-            self.bed.stop(env=env)
+            self.bed.ctl("stop", "--file", self.good(), env=env)
             if not existed and os.path.isdir(fallback) and not os.listdir(fallback):
                 os.rmdir(fallback)
 
@@ -386,7 +386,7 @@ class Hung(harness.Case):
         """Every process of the server is stopped: the run is a plain one."""
         script = self.bed.write("good.py", GOOD)
         self.bed.quick([script])
-        pids = harness.our_processes() - self.bed.before
+        pids = self.bed.processes()
         self.assertTrue(pids)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -400,9 +400,9 @@ class Hung(harness.Case):
         """Left by a server that was killed: a new one takes its place."""
         script = self.bed.write("good.py", GOOD)
         self.bed.quick([script])
-        for pid in harness.our_processes() - self.bed.before:
+        for pid in self.bed.processes():
             os.kill(pid, signal.SIGKILL)
-        self.assertTrue(harness.wait_until(lambda: not harness.our_processes() - self.bed.before))
+        self.assertTrue(harness.wait_until(lambda: not self.bed.processes()))
         self.assertEqual(harness.Result(0, b"good\n", b""), self.bed.quick([script]))
         self.assert_served([script])
 

@@ -82,7 +82,7 @@ class Lifecycle:
         self.run_it()
         self.assertEqual(0, self.bed.systemctl("stop", f"quicken@{self.instance()}.socket").status)
         self.assertNotEqual(0, self.active().status)
-        self.assertFalse(harness.our_processes() - self.bed.before)
+        self.assertFalse(self.bed.processes())
         self.run_it()
 
     def test_systemctl_status_shows_the_script(self):
@@ -122,7 +122,7 @@ class Lifecycle:
             self.skipTest("without systemd an idle server leaves no socket")
         self.bed.environment["QUICKEN_IDLE_TIMEOUT"] = "0.1"
         self.run_it()
-        self.assertTrue(harness.wait_until(lambda: not harness.our_processes() - self.bed.before))
+        self.assertTrue(harness.wait_until(lambda: not self.bed.processes()))
         shown = self.bed.ctl("list").stdout
         self.assertIn(self.script.encode(), shown)
         self.assertIn(b"idle", shown)
