@@ -36,7 +36,7 @@ class Idle:
 
     def test_ends_when_idle(self):
         self.run_one("first")
-        self.assertTrue(harness.wait_until(lambda: not harness.our_processes() - self.bed.before),
+        self.assertTrue(harness.wait_until(lambda: not self.bed.processes()),
                         "the server is still there")
         self.run_one("again")
 
