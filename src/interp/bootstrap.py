@@ -139,6 +139,21 @@ def _script_directory(path):
     return posixpath.dirname(posixpath.realpath(path))
 
 
+def _compile_silently(source, path):
+    """Code, or None if the compiler has something to say that every run is to say. What does not compile is
+    not served at all: the interpreter reads a script in another way than compile() does, and words the
+    error accordingly."""
+    modules, stream = set(sys.modules), sys.stderr
+    sys.stderr = io.StringIO()
+    try:
+        code = compile(source, path, 'exec', 0, True)
+        return None if sys.stderr.getvalue() else code
+    finally:
+        sys.stderr = stream
+        for added in set(sys.modules) - modules:
+            del sys.modules[added]
+
+
 class Program:
     """What C evaluates: `code` in __main__, or runpy for a module. A code of None means that the
     command compiles `source` itself, so that what the compiler prints is printed by every run."""
@@ -183,6 +198,8 @@ def prepare_file(path, prelude):
     if prelude:
         program.code = with_fork_point(program.source, path)
         program.forks = program.code is not None
+    else:
+        program.code = _compile_silently(program.source, path)
     return program
 
 
@@ -304,6 +321,11 @@ def _replace_environ(environ):
         else:
             environ[key] = after
             posix.putenv(key, after)
+    # PEP 538: in the C locale the interpreter sets this for itself and its children. LC_* are the same
+    # for all clients of one server, so what only the template has is of its interpreter's making.
+    if b'LC_CTYPE' in STARTED_ENVIRON and b'LC_CTYPE' not in environ:
+        environ[b'LC_CTYPE'] = STARTED_ENVIRON[b'LC_CTYPE']
+        posix.putenv(b'LC_CTYPE', environ[b'LC_CTYPE'])
     known = [posix.environ]
     os = sys.modules.get('os')
     if os is not None and getattr(os.environ, '_data', None) is not posix.environ:

@@ -20,11 +20,11 @@ import unittest
 
 CLIENT, PRINT_TARGET = (os.path.abspath(path) for path in sys.argv[1:3])
 
-REQUEST = struct.Struct("=II16s12IQQQqq")
+REQUEST = struct.Struct("=II16s12IQQQQqq")
 REPLY = struct.Struct("=IiiI")
 WARMING, RETRY, REFUSED, FAILED, STARTED, STOPPED, EXITED = range(1, 8)
 FIELDS = ("magic protocol instance what umask fd_mask name_length directory_length interpreter_length "
-          "options_length argc argv_length envc environ_length reserved device inode size mtime_s mtime_ns").split()
+          "options_length argc argv_length envc environ_length extra_count signal_mask device inode size mtime_s mtime_ns").split()
 
 
 class Request:
@@ -39,7 +39,8 @@ class Request:
         for length in lengths:
             parts.append(body[:length])
             body = body[length:]
-        assert not body
+        assert len(body) == 4 * self.extra_count
+        self.extra = array.array("I", body).tolist()
         self.name, self.directory, self.interpreter, self.options, argv, environ = parts
         self.argv, self.environ = argv.split(b"\0")[:-1], environ.split(b"\0")[:-1]
         assert argv == b"".join(word + b"\0" for word in self.argv)
@@ -58,12 +59,14 @@ class Connection:
         for _, _, block in data:
             fds.frombytes(block)
         fields = dict(zip(FIELDS, REQUEST.unpack(head)))
-        rest = sum(fields[name] for name in FIELDS if name.endswith("_length"))
+        rest = sum(fields[name] for name in FIELDS if name.endswith("_length")) + 4 * fields["extra_count"]
         body = bytearray()
         while len(body) < rest:
-            piece = self.sock.recv(rest - len(body))
+            piece, data, _, _ = self.sock.recvmsg(rest - len(body), socket.CMSG_SPACE(4 * 253))
             assert piece
             body += piece
+            for _, _, block in data:
+                fds.frombytes(block)
         return Request(head, bytes(body), list(fds))
 
     def reply(self, kind, value=0, pid=0, text=b""):
@@ -163,7 +166,7 @@ class RequestTest(unittest.TestCase):
             client, connection, request = bed.listen().serve(["a b", "", b"\xff\n"], preexec_fn=lambda: os.umask(0o027))
             status = os.stat(bed.script)
             self.assertEqual((request.magic, request.protocol, request.what, request.umask, request.fd_mask),
-                             (0x314B4351, 1, 1, 0o027, 7))
+                             (0x314B4351, 2, 1, 0o027, 7))
             self.assertEqual(request.instance.hex(), os.path.basename(bed.path())[:32])
             self.assertEqual((request.name, request.directory, request.interpreter, request.options),
                              (bed.script.encode(), b"", b"/usr/bin/python3", b""))
