@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,18 +103,22 @@ void verify_fitness() {
 /// fork(), but the child belongs to the template's subreaper. Returns its pid, 0 in it, or -errno.
 __attribute__((noinline)) pid_t fork_orphan() {
     static volatile pid_t result;
+    static volatile pid_t middle_pid;
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     result = -EAGAIN;
     const pid_t middle = vfork();
     if (middle == 0) {
+        middle_pid = static_cast<pid_t>(syscall(SYS_getpid));
         const pid_t pid = fork();
         if (pid != 0) {
             result = pid > 0 ? pid : -errno;
             _exit(0);
         }
         sigprocmask(SIG_SETMASK, &before, nullptr);
+        // The parent ends at once; until then it, not the supervisor, is whose death would be told.
+        for (int i = 0; getppid() == middle_pid; ++i) usleep(i < 100 ? 20 : 500);
         return 0;
     }
     const int error = errno;
@@ -143,11 +148,6 @@ void start_spare(pid_t supervisor) {
     close(template_.capture);
     template_.capture = -1;
     setpgid(0, 0);
-    // The vforked parent ends at once; until then it, not the supervisor, is whose death would be told.
-    for (int i = 0; getppid() != supervisor; ++i) {
-        if (i > 20000) _exit(0);
-        usleep(i < 100 ? 20 : 500);
-    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != supervisor) _exit(0);
     py.PyOS_AfterFork_Child();

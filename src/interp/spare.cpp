@@ -224,7 +224,10 @@ void serve_one(std::uint32_t slot) {
     close(template_.listener);
     prctl(PR_SET_PDEATHSIG, 0);
     command_ = {getpid(), peer.pid, slot};
-    if (!send_reply(connection, wire::ReplyKind::started, 0, command_.pid, "")) _exit(0);
+    if (!send_reply(connection, wire::ReplyKind::started, 0, command_.pid, "")) {
+        template_.board->slots[slot].state.store(control::SlotState::retired);  // never started: not counted
+        _exit(0);
+    }
     close(connection);
 }
 

@@ -104,6 +104,18 @@ bool Pool::retire_spares() {
     return all;
 }
 
+void Pool::await_spares() {
+    std::vector<pid_t> waiting;
+    for (const auto& [pid, child] : children_) {
+        if (!child.connection) waiting.push_back(pid);
+    }
+    for (const pid_t pid : waiting) {
+        while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+        board_.release(children_[pid].slot);
+        children_.erase(pid);
+    }
+}
+
 void Pool::signal_commands(int signal) const {
     for (const pid_t pid : commands()) kill(-pid, signal);
 }
@@ -166,6 +178,7 @@ bool Pool::child_changed(const siginfo_t& info) {
     if (found == children_.end()) return false;
     report(found->second, info);
     if (info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED) return true;
+    if (found->second.connection && board_.state(found->second.slot) == control::SlotState::retired) --commands_run_;
     if (!found->second.connection && board_.state(found->second.slot) != control::SlotState::retired) ++wasted_;
     board_.release(found->second.slot);
     children_.erase(found);

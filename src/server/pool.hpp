@@ -48,6 +48,8 @@ class Pool {
 
     /// Ends all spares that have not handed over. False if one of them may have taken a connection.
     bool retire_spares();
+    /// Reaps the spares, all of them retired: afterwards none holds the listening socket.
+    void await_spares();
     /// To the process groups of all commands.
     void signal_commands(int signal) const;
     /// Takes note of the end or stop of a child. False if it is not one of ours.

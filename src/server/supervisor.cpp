@@ -218,9 +218,13 @@ void Supervisor::refuse(const std::string& reason) {
     held_.clear();
 }
 
-/// Waits for the answer to an order, so that no spare is born unknown.
-void Supervisor::drop_template() {
+/// Waits for the answers to all orders, so that no spare is born unknown.
+void Supervisor::settle_orders() {
     for (int i = 0; i < 5 && template_ && pool_.order_outstanding(); ++i) template_->drain(k_fork_answer);
+}
+
+void Supervisor::drop_template() {
+    settle_orders();
     if (!template_) return;
     if (template_->pid() > 0) ended_template_ = template_->pid();
     template_.reset();
@@ -295,9 +299,7 @@ bool Supervisor::reap_one() {
     const int kinds = WEXITED | WSTOPPED | WNOHANG;
     if (waitid(P_ALL, 0, &info, kinds | WNOWAIT) != 0 || info.si_pid == 0) return false;
     const pid_t pid = info.si_pid;
-    for (int i = 0; i < 5 && template_ && template_->pid() != pid && pool_.order_outstanding(); ++i) {
-        template_->drain(k_fork_answer);
-    }
+    if (template_ && template_->pid() != pid) settle_orders();
     pool_.drain();
     if (waitid(P_PID, static_cast<id_t>(pid), &info, kinds) != 0 || info.si_pid == 0) return true;
     if (template_ && template_->pid() == pid && info.si_code != CLD_STOPPED) {
@@ -320,15 +322,16 @@ void Supervisor::update_idle_timer() {
 }
 
 void Supervisor::idle_time_over() {
+    settle_orders();
     pool_.drain();
     if (!held_.empty() || !pool_.commands().empty()) return;
     if (!pool_.retire_spares()) return;  // one has just taken a connection: its handover is on its way
-    if (!give_up_socket()) {
+    if (!give_up_socket()) {             // the spares are replaced as they are reaped
         idle_timer_ = loop_.after(k_retry_exit, [this] { idle_time_over(); });
         return;
     }
     log(Level::info, "idle for {} s: exit", idle_timeout_);
-    loop_.exit(0);
+    end();
 }
 
 /// A path that is ours must not outlive us, and an activator must not find it gone while it looks.
@@ -356,6 +359,14 @@ void Supervisor::stop(bool now) {
     });
 }
 
-void Supervisor::end() { loop_.exit(0); }
+/// All that holds the listening socket is gone before we are: who looks at it then finds nobody. A spare that
+/// has just taken a connection is served first: its handover, or its end, comes here again.
+void Supervisor::end() {
+    drop_template();
+    if (!pool_.retire_spares()) return;
+    pool_.await_spares();
+    if (ended_template_ > 0) waitpid(ended_template_, nullptr, 0);
+    loop_.exit(0);
+}
 
 }  // namespace quicken::server

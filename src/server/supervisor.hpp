@@ -83,6 +83,7 @@ class Supervisor {
     void template_ended(const siginfo_t& info);
     void next_rung(control::Rung failed, const std::string& reason);
     void refuse(const std::string& reason);
+    void settle_orders();
     void drop_template();
     void stale(Fd connection);
 
