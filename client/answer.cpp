@@ -5,9 +5,13 @@
 // client as any other does, but the connection carries no more replies.
 #include "answer.hpp"
 
+#include <sys/signalfd.h>
+
 #include <cerrno>
+#include <csignal>
 
 #include "common/sys.hpp"
+#include "ending.hpp"
 #include "message.hpp"
 
 namespace quicken::client {
@@ -55,14 +59,27 @@ bool take_answer(ReplyReader& replies, Answer& answer) {
     }
 }
 
-/// A signal before the commit point has its effect on the client itself: so
-/// the wait is under the original mask, but for the report.
-bool wait(const Run& run, int fd, timespec& limit) {
-    pollfd poll{fd, POLLIN, 0};
-    const sys::SignalSet mask = run.signals.waiting();
+constexpr bool is_ignored_by_default(int signal) { return signal == SIGCONT || signal == SIGWINCH; }
+
+/// A signal before the commit point has its effect on the client itself.
+void act_on(int signals) {
+    signalfd_siginfo info;
+    if (sys::read(signals, &info, sizeof info) != static_cast<long>(sizeof info)) return;
+    const int signal = static_cast<int>(info.ssi_signo);
+    if (is_ignored(signal) || is_ignored_by_default(signal)) return;
+    if (signal == SIGTSTP || signal == SIGTTIN) {
+        sys::kill(sys::getpid(), SIGSTOP);
+    } else {
+        die_by(signal);
+    }
+}
+
+/// False once the limit is over.
+bool wait(int fd, int signals, timespec& limit) {
+    pollfd polls[2] = {{fd, POLLIN, 0}, {signals, POLLIN, 0}};
     int ready;
     do {
-        ready = sys::ppoll(&poll, 1, &limit, &mask);
+        ready = sys::ppoll(polls, 2, &limit, nullptr);
     } while (ready == -EINTR);
     return ready > 0;
 }
@@ -76,22 +93,28 @@ void give_up(ReplyReader& replies, Answer& answer) {
 
 }  // namespace
 
-Answer await_answer(const Run& run, ReplyReader& replies) {
+/// Signals that come while we wait stay queued until it is known whom they are for: a command that has
+/// been started, although we have not read it yet, must get them.
+Answer await_answer(Run& run, ReplyReader& replies) {
     Answer answer{Answer::Kind::plain, 0, {}, false};
     timespec limit = k_first_limit;
     bool was_cold = false;
+    const int signals = sys::signalfd(run.signals.relayed(), SFD_CLOEXEC | SFD_NONBLOCK);
     while (!take_answer(replies, answer)) {
         if (answer.cold && !was_cold) limit = k_warming_limit;
         was_cold = answer.cold;
-        if (!wait(run, replies.fd(), limit)) {
+        if (!wait(replies.fd(), signals, limit)) {
             give_up(replies, answer);
             break;
         }
-        if (replies.receive() < 0) {  // closed before anything was started
+        const int received = replies.receive();
+        if (received < 0) {  // closed before anything was started
             answer.kind = Answer::Kind::retry;
             break;
         }
+        if (received == 0) act_on(signals);
     }
+    sys::close(signals);
     return answer;
 }
 

@@ -23,6 +23,6 @@ struct Answer {
 };
 
 /// Does not return if the server says that the program must not run.
-Answer await_answer(const Run& run, ReplyReader& replies);
+Answer await_answer(Run& run, ReplyReader& replies);
 
 }  // namespace quicken::client

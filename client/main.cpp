@@ -40,9 +40,13 @@ int connect(Run& run, const wire::Instance& instance) {
         if (const char* reason = send(run, fd, request)) run_plainly(run, reason);
         replies.start(fd);
         const Answer answer = await_answer(run, replies);
+        if (answer.kind == Answer::Kind::plain) request.deposit.withdraw();
         if (answer.kind == Answer::Kind::started) follow(run, replies, answer, request);
         if (answer.kind == Answer::Kind::plain) run_plainly(run, answer.reason);
-        if (retries == k_retries) run_plainly(run, "the server asks to connect anew again and again");
+        if (retries == k_retries) {
+            request.deposit.withdraw();
+            run_plainly(run, "the server asks to connect anew again and again");
+        }
         run.signals.restore();
         sys::close(fd);
         fd = connect(run, instance);

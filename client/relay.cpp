@@ -9,7 +9,6 @@
 // handed out all other pids in that moment.
 #include "relay.hpp"
 
-#include <linux/prctl.h>
 #include <sys/signalfd.h>
 
 #include <cerrno>
@@ -17,31 +16,12 @@
 #include <string_view>
 
 #include "common/sys.hpp"
+#include "ending.hpp"
 #include "message.hpp"
 
 namespace quicken::client {
 
 namespace {
-
-constexpr std::uintptr_t k_ignored = 1;  // SIG_IGN
-
-/// Dies by the same signal, without a second core: an undumpable process
-/// leaves none, not even to a program named by core(5)'s core_pattern.
-void die_by(int signal) {
-    sys::prctl(PR_SET_DUMPABLE, 0);
-    const sys::SignalAction action{};
-    sys::sigaction(signal, &action, nullptr);
-    const sys::SignalSet set = sys::signal_bit(signal);
-    sys::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-    sys::kill(sys::getpid(), signal);
-}
-
-[[noreturn]] void end_as(int status) {
-    const int signal = status & 0x7f;  // wait(2)
-    if (signal == 0) sys::exit(status >> 8 & 0xff);
-    die_by(signal);
-    sys::exit(128 + signal);  // the first process of a pid namespace survives
-}
 
 [[noreturn]] void lose() {
     die(1, {"the server ended before the program did; its exit status is lost"});
@@ -80,12 +60,6 @@ int take_over(Run& run, std::span<const std::uint32_t> inherited) {
     const int fd = sys::signalfd(run.signals.relayed() | report_signal(), SFD_CLOEXEC);
     if (fd < 0) run.signals.restore();  // better to die by them than to be deaf
     return fd;
-}
-
-bool is_ignored(int signal) {
-    sys::SignalAction action{};
-    sys::sigaction(signal, nullptr, &action);
-    return action.handler == k_ignored;
 }
 
 /// A failure is ignored: the command is gone, and `exited` is on its way.

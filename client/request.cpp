@@ -13,6 +13,7 @@
 #include "common/sys.hpp"
 #include "descriptor.hpp"
 #include "inherited.hpp"
+#include "passed.hpp"
 
 namespace quicken::client {
 
@@ -52,47 +53,6 @@ mode_t current_umask() {
     const mode_t mask = sys::umask(0);
     sys::umask(mask);
     return mask;
-}
-
-std::uint32_t open_streams() {
-    std::uint32_t mask = 0;
-    for (int fd = 0; fd < 3; ++fd) {
-        if (sys::fcntl(fd, F_GETFD) >= 0) mask |= 1U << static_cast<unsigned>(fd);
-    }
-    return mask;
-}
-
-/// A control message (cmsg(3)) with room for so many fds. The layout is cmsghdr's, which no class can have as a member.
-template <std::size_t k_count>
-struct Passed {
-    std::size_t length = CMSG_LEN(0);
-    int level = SOL_SOCKET;
-    int type = SCM_RIGHTS;
-    int fds[k_count]{};
-
-    void add(int fd) {
-        fds[(length - CMSG_LEN(0)) / sizeof(int)] = fd;
-        length += sizeof(int);
-    }
-
-    void attach(msghdr& message) {
-        message.msg_control = this;
-        message.msg_controllen = CMSG_ALIGN(length);
-    }
-};
-using Basic = Passed<4>;  // the streams and the directory
-using Extra = Passed<wire::k_fds_per_message>;
-static_assert(sizeof(Basic) == CMSG_SPACE(4 * sizeof(int)) &&
-              offsetof(cmsghdr, cmsg_level) == sizeof(std::size_t) &&
-              offsetof(cmsghdr, cmsg_type) == offsetof(cmsghdr, cmsg_level) + sizeof(int));
-
-Basic basic_fds(std::uint32_t streams, int directory) {
-    Basic passed;
-    for (int fd = 0; fd < 3; ++fd) {
-        if ((streams >> static_cast<unsigned>(fd) & 1U) != 0) passed.add(fd);
-    }
-    passed.add(directory);
-    return passed;
 }
 
 /// Takes off what has been sent; the fds went with the first byte.
@@ -144,24 +104,6 @@ const char* send_rest(const Run& run, int fd, msghdr& message) {
     return nullptr;
 }
 
-/// The numbers of the inherited fds, each piece with the fds themselves.
-const char* send_inherited(const Run& run, int fd, std::span<const std::uint32_t> numbers) {
-    while (!numbers.empty()) {
-        const auto piece = numbers.first(numbers.size() < wire::k_fds_per_message ? numbers.size()
-                                                                                  : wire::k_fds_per_message);
-        Extra passed;
-        for (const std::uint32_t number : piece) passed.add(static_cast<int>(number));
-        iovec part{const_cast<std::uint32_t*>(piece.data()), piece.size_bytes()};
-        msghdr message{};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        passed.attach(message);
-        if (const char* reason = send_rest(run, fd, message)) return reason;
-        numbers = numbers.subspan(piece.size());
-    }
-    return nullptr;
-}
-
 }  // namespace
 
 const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& out) {
@@ -176,6 +118,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     if (out.directory < 0) return "the working directory cannot be opened";
     const bool hole = directory < 3;
     if (const char* reason = find_inherited(k_own_fds, hole, out.inherited)) return reason;
+    if (const char* reason = out.deposit.make(out.inherited)) return reason;
 
     wire::Request& request = out.request;
     request = {};
@@ -184,7 +127,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request.instance = instance;
     request.what = target.what;
     request.umask = current_umask();
-    request.fd_mask = 7;
+    request.fd_mask = out.deposit.streams();
     request.name_length = length(target.name.size());
     request.directory_length = length(target.directory.size());
     request.interpreter_length = length(target.interpreter.size());
@@ -204,6 +147,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     out.parts[5] = {const_cast<char*>(first.data()), first.size() + 1};
     out.parts[6] = {arguments.begin, arguments.size};
     out.parts[7] = {environment.begin, environment.size};
+    out.parts[8] = {const_cast<std::uint32_t*>(out.inherited.data()), out.inherited.size_bytes()};
     return nullptr;
 }
 
@@ -215,17 +159,11 @@ const char* send(const Run& run, int fd, Outgoing& out) {
     message.msg_iovlen = Outgoing::k_parts;
 
     out.request.signal_mask = run.signals.original();
-    Basic passed = basic_fds(out.request.fd_mask, out.directory);
+    Passed<2> passed;
+    passed.add(out.deposit.socket());
+    passed.add(out.directory);
     passed.attach(message);
-    const long sent = sys::sendmsg(fd, message, MSG_NOSIGNAL);
-    if (sent == -EBADF) {  // one of the streams is closed: it is to stay so
-        out.request.fd_mask = open_streams();
-        passed = basic_fds(out.request.fd_mask, out.directory);
-        passed.attach(message);
-    }
-    if (sent > 0) advance(message, static_cast<std::size_t>(sent));
-    if (const char* reason = send_rest(run, fd, message)) return reason;
-    return send_inherited(run, fd, out.inherited);
+    return send_rest(run, fd, message);
 }
 
 }  // namespace quicken::client

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "common/wire.hpp"
+#include "deposit.hpp"
 #include "process.hpp"
 
 namespace quicken::client {
@@ -15,10 +16,11 @@ namespace quicken::client {
 /// Refers to the run's texts: they and the strings that the kernel put on the
 /// stack are sent from where they are.
 struct Outgoing {
-    static constexpr std::size_t k_parts = 8;  // without the numbers of the inherited fds
+    static constexpr std::size_t k_parts = 9;
     wire::Request request;
     iovec parts[k_parts];
     std::span<const std::uint32_t> inherited;  // fds above 2
+    Deposit deposit;
     int directory;  // O_PATH fd of the working directory, owned by the process until its exec or end
 };
 

@@ -40,10 +40,6 @@ class SignalMask {
     /// The mask the client was started with; valid once blocked.
     const sys::SignalSet& original() const { return original_; }
 
-    /// The mask to wait for the commit under: signals have their effect on us, but for the report of a command
-    /// that has been started and has ended before we have seen either.
-    sys::SignalSet waiting() const { return original_ | report_signal(); }
-
     /// What is to be passed on. What was blocked from the start would not
     /// reach the program in a plain run either; SIGCONT acts even then.
     sys::SignalSet relayed() const { return relayed_signals() & (~original_ | sys::signal_bit(SIGCONT)); }

@@ -147,6 +147,14 @@ inline long sendmsg(int fd, const msghdr& message, int flags) {
     return call(__NR_sendmsg, fd, address(&message), flags);
 }
 
+inline int socketpair(int domain, int type, int (&ends)[2]) {
+    return static_cast<int>(call(__NR_socketpair, domain, type, 0, address(ends)));
+}
+
+inline long receive(int fd, void* buffer, std::size_t size, int flags) {
+    return call(__NR_recvfrom, fd, address(buffer), static_cast<long>(size), flags);
+}
+
 inline int shutdown(int fd, int how) {
     return static_cast<int>(call(__NR_shutdown, fd, how));
 }

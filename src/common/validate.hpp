@@ -13,6 +13,8 @@
 
 namespace quicken::wire {
 
+inline constexpr int k_request_fds = 2;  // the deposit and the working directory
+
 /// Offsets of a body's parts, in bytes. Valid only after check_header.
 constexpr std::size_t directory_offset(const Request& request) { return request.name_length; }
 constexpr std::size_t interpreter_offset(const Request& request) {
@@ -74,7 +76,7 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
         return "the request names nothing that can be run";
     }
     if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 ||
-        fd_count != __builtin_popcount(request.fd_mask) + 1 + static_cast<int>(request.extra_count)) {
+        fd_count != k_request_fds) {
         return "the request's fds are not what it says";
     }
     return nullptr;

@@ -2,10 +2,12 @@
 // Unix stream socket between processes of one user on one machine: native
 // byte order, native alignment.
 //
-// A client sends one Request, its body, and with the first byte the fds named
-// by Request::fd_mask (SCM_RIGHTS, ascending) followed by one O_PATH fd of its
-// working directory; then, with later bytes, those above 2 that a program
-// would inherit, k_fds_per_message at most with each (unix(7), SCM_MAX_FD). It then only reads: zero or more replies, of which
+// A client sends one Request, its body, and with the first byte two fds
+// (SCM_RIGHTS): the deposit and an O_PATH fd of its working directory. The
+// deposit is a SOCK_SEQPACKET socket whose queue holds the fds that the program
+// inherits: a first message with those named by Request::fd_mask, ascending,
+// then messages of k_fds_per_message at most (unix(7), SCM_MAX_FD) with those
+// above 2. The client has the socket too and withdraws them if it gives up. It then only reads: zero or more replies, of which
 // `started` is the commit point. Until a client has seen `started` its program
 // has not been run and will not be once the client has shut the connection
 // down: the server's send of `started` and the client's shutdown(2) are

@@ -40,7 +40,7 @@ void keep_fds(msghdr& header, Received& received) {
 }
 
 /// One recvmsg. Bytes, 0 at the end, or -1.
-ssize_t receive_part(int connection, void* data, std::size_t size, Received& received) {
+ssize_t receive_part(int connection, void* data, std::size_t size, Received& received, int flags = 0) {
     iovec part{data, size};
     alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof(int) * wire::k_fds_per_message)];
     msghdr header{};
@@ -50,7 +50,7 @@ ssize_t receive_part(int connection, void* data, std::size_t size, Received& rec
     header.msg_controllen = sizeof ancillary;
     ssize_t got = 0;
     do {
-        got = recvmsg(connection, &header, MSG_CMSG_CLOEXEC);
+        got = recvmsg(connection, &header, MSG_CMSG_CLOEXEC | flags);
     } while (got < 0 && errno == EINTR);
     if (got > 0) keep_fds(header, received);
     return got;
@@ -94,7 +94,22 @@ const char* receive_request(int connection, Received& received) {
     }
     if (!receive_all(connection, received.body, received.size, have, received, deadline)) return "";
     received.body[received.size] = '\0';
-    return wire::check_body(received.request, received.body, received.fd_count);
+    if (const char* wrong = wire::check_body(received.request, received.body, received.fd_count)) return wrong;
+    received.deposit = received.fds[0];
+    received.directory = received.fds[1];
+    received.fd_count = 0;
+    return nullptr;
+}
+
+/// The client has put all of them in before it sent the request.
+const char* take_deposit(Received& received) {
+    const int wanted = __builtin_popcount(received.request.fd_mask) + static_cast<int>(received.request.extra_count);
+    char byte = 0;
+    do {
+        if (receive_part(received.deposit, &byte, 1, received, MSG_DONTWAIT) <= 0) return "the client has withdrawn";
+    } while (received.fd_count < wanted);
+    close(received.deposit);
+    return received.fd_count == wanted ? nullptr : "the request's fds are not what it says";
 }
 
 }  // namespace quicken::interp

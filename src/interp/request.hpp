@@ -7,14 +7,16 @@
 
 namespace quicken::interp {
 
-inline constexpr int k_max_passed = 4 + wire::k_max_extra;  // fds 0, 1, 2, the working directory, others
+inline constexpr int k_max_passed = 3 + wire::k_max_extra;  // fds 0, 1, 2 and others
 
 /// Owns its fds and its body until release_fds(); lives for the rest of the process once it is served.
 struct Received {
     wire::Request request{};
     char* body = nullptr;       // request's body and one NUL
     std::uint32_t size = 0;     // of the body
-    int fds[k_max_passed];      // the first fd_count are valid
+    int deposit = -1;
+    int directory = -1;
+    int fds[k_max_passed];      // from the deposit: the first fd_count are valid
     int fd_count = 0;
 
     const char* arguments() const { return body + wire::argv_offset(request); }
@@ -30,5 +32,8 @@ struct Received {
 /// Reads and checks one request. nullptr, or what is wrong with it; "" if the peer went away or was too slow.
 /// Never blocks longer than k_request_timeout.
 const char* receive_request(int connection, Received& received);
+
+/// Receives the program's fds from the deposit, which is closed. nullptr, or what is wrong.
+const char* take_deposit(Received& received);
 
 }  // namespace quicken::interp

@@ -88,8 +88,9 @@ const char* take_streams(Received& received) {
             return "cannot take the client's fds";
         }
     }
-    if (fchdir(received.fds[next]) != 0) return "cannot enter the client's working directory";
-    for (int i = 0; i <= next; ++i) close(received.fds[i]);
+    if (fchdir(received.directory) != 0) return "cannot enter the client's working directory";
+    close(received.directory);
+    for (int i = 0; i < next; ++i) close(received.fds[i]);
     umask(request.umask);
     return nullptr;
 }
@@ -185,6 +186,7 @@ void show_command_line(const Received& received) {
 }
 
 void become_client(int& connection, pid_t client, Received& received) {
+    if (const char* failed = take_deposit(received)) refuse(connection, failed);
     if (const char* failed = take_streams(received)) refuse(connection, failed);
     if (const char* failed = take_extra_fds(received, connection)) refuse(connection, failed);
     std::uint64_t ignored = 0;

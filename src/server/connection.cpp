@@ -119,7 +119,7 @@ void Connection::read() {
     if (const char* wrong = wire::check_body(request, program.body.data(), static_cast<int>(fds_.size()))) {
         return refuse(wrong);
     }
-    program.directory = std::move(fds_[static_cast<std::size_t>(__builtin_popcount(request.fd_mask))]);
+    program.directory = std::move(fds_.back());
     finish(std::move(program));
 }
 

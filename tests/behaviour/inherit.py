@@ -158,7 +158,6 @@ class Inherit:
                 self.assert_same([script, "made"], umask=mask)
 
     # A request does not carry these yet; README.md says so.
-    @unittest.expectedFailure
     def test_limits_and_priority(self):
         script = self.script("""
             import resource
@@ -171,7 +170,6 @@ class Inherit:
         self.assertEqual(0, expected.status)
         self.assertEqual(expected, self.bed.run(["sh", "-c", shell, "sh", *self.bed.quick_argv([script])]))
 
-    @unittest.expectedFailure
     def test_ignored_and_blocked_signals(self):
         """As nohup(1) has it: SIGHUP stays ignored."""
         script = self.tell()

@@ -52,7 +52,8 @@ class Connection:
         self.sock = sock
         self.sock.settimeout(10)
 
-    def request(self):
+    def request(self, take=True):
+        """`take`: the program's fds are taken from the deposit, as a server does just before it starts."""
         head, data, _, _ = self.sock.recvmsg(REQUEST.size, socket.CMSG_SPACE(16))
         assert len(head) == REQUEST.size and len(data) <= 1
         fds = array.array("i")
@@ -67,7 +68,24 @@ class Connection:
             body += piece
             for _, _, block in data:
                 fds.frombytes(block)
-        return Request(head, bytes(body), list(fds))
+        deposit, directory = fds
+        if not take:
+            return Request(head, bytes(body), [deposit, directory])
+        with socket.socket(fileno=deposit) as queue:
+            streams = self.withdraw(queue)
+            extra = []
+            while len(extra) < fields["extra_count"]:
+                extra += self.withdraw(queue)
+        return Request(head, bytes(body), [*streams, directory, *extra])
+
+    @staticmethod
+    def withdraw(queue):
+        """The fds of one message of a deposit."""
+        _, data, _, _ = queue.recvmsg(1, socket.CMSG_SPACE(4 * 253))
+        fds = array.array("i")
+        for _, _, block in data:
+            fds.frombytes(block)
+        return list(fds)
 
     def reply(self, kind, value=0, pid=0, text=b""):
         self.sock.sendall(REPLY.pack(kind, value, pid, len(text)) + text)
@@ -160,6 +178,35 @@ def wait_until(condition):
 
 
 class RequestTest(unittest.TestCase):
+    def test_inherited_fds(self):
+        """Those above 2 at their own numbers, 300 of them; none where there are none."""
+        with Bed() as bed:
+            pipe = os.pipe()
+            numbers = [5, 63, *range(300, 600)]
+            for number in numbers:
+                os.dup2(pipe[0], number)
+            client, connection, request = bed.listen().serve(pass_fds=numbers)
+            for number in numbers:
+                os.close(number)
+            self.assertEqual((request.extra, len(request.fds)), (numbers, 4 + len(numbers)))
+            self.assertEqual({os.fstat(fd).st_ino for fd in request.fds[4:]}, {os.fstat(pipe[0]).st_ino})
+            connection.reply(STARTED, pid=2**22 + 1)
+            connection.reply(EXITED)
+            self.assertEqual(bed.finish(client)[0], 0)
+            for fd in pipe:
+                os.close(fd)
+
+    def test_what_is_not_taken_is_withdrawn(self):
+        """A server that reads the request and hangs holds none of the program's files: stdout ends."""
+        with Bed() as bed:
+            client = bed.listen().start("x")
+            connection = bed.accept()
+            request = connection.request(take=False)
+            out, err = client.communicate(timeout=15)
+            self.assertEqual((client.returncode, out), (0, b"plain x\n"))
+            bed.fds += request.fds
+            connection.close()
+
     def test_request_says_what_is_to_run(self):
         """Every field, argument bytes that are no text, and the umask."""
         with Bed() as bed:
@@ -305,7 +352,7 @@ class AnswerTest(unittest.TestCase):
                 client = bed.listen().start("x")
                 for _ in range(6):
                     connection = bed.accept()
-                    bed.fds += connection.request().fds
+                    bed.fds += connection.request(take=False).fds
                     if last == "reply":
                         connection.reply(RETRY)
                     connection.close()
@@ -315,14 +362,15 @@ class AnswerTest(unittest.TestCase):
 
     def test_retry_succeeds(self):
         with Bed() as bed:
-            client, connection, first = bed.listen().serve(["x"])
+            client = bed.listen().start("x")
+            connection = bed.accept()
+            first = connection.request(take=False)
             connection.reply(RETRY)
             connection.close()
             connection = bed.accept()
             second = connection.request()
-            bed.fds += second.fds
-            self.assertEqual((first.argv, first.environ, len(first.fds)),
-                             (second.argv, second.environ, len(second.fds)))
+            bed.fds += first.fds + second.fds
+            self.assertEqual((first.argv, first.environ, 4), (second.argv, second.environ, len(second.fds)))
             connection.reply(STARTED, pid=2**22 + 1)
             connection.reply(EXITED, 4 << 8)
             self.assertEqual(bed.finish(client)[0], 4)
