@@ -83,6 +83,94 @@ def restore_arguments(values):
         held[:] = values
 
 
+# --- what else a prelude may look at or touch -------------------------------------
+
+class Watch:
+    """What the prelude has been seen to do that depends on its client, or that every run would do."""
+
+    directory_read = False
+    reason = None
+    random_states = {}
+
+
+def _random_state(name):
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    if name == 'random':
+        return module.getstate()
+    kind, key, *rest = module.get_state()
+    return kind, key.tobytes(), rest
+
+
+def _exec_module(self, module):
+    """A loader's exec_module that remembers how a random generator was right after its import: a prelude
+    that seeds it, or draws from it, leaves it otherwise."""
+    ORIGINAL_EXEC_MODULE(self, module)
+    if module.__name__ in ('random', 'numpy.random'):
+        Watch.random_states[module.__name__] = _random_state(module.__name__)
+
+
+def _watched_getcwd(function):
+    def getcwd():
+        Watch.directory_read = True
+        return function()
+    return getcwd
+
+
+def note_event(event, arguments):
+    """Audit events of the prelude (PEP 578), from C. What is only read is traced elsewhere; what is made or
+    changed would have been made or changed by every run."""
+    if event == 'open':
+        path, _mode, flags = arguments
+        if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not _is_reproducible(path):
+            Watch.reason = 'the prelude writes ' + repr(path)
+        elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
+            Watch.directory_read = True
+    elif event in ('os.listdir', 'os.scandir'):
+        path = arguments[0] if arguments else None
+        if path is None or isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
+            Watch.directory_read = True
+    elif event in ('os.mkdir', 'os.remove', 'os.rename', 'os.rmdir', 'os.truncate', 'os.symlink', 'os.link'):
+        if not _is_reproducible(arguments[0]):
+            Watch.reason = 'the prelude changes files: ' + event
+    elif event in ('os.system', 'os.kill', 'socket.connect', 'socket.bind'):
+        Watch.reason = 'the prelude calls ' + event
+
+
+def _is_reproducible(path):
+    """Compiled modules, and what a program keeps in the user's cache: a run finds it there or makes it, with
+    the same effect (XDG Base Directory Specification)."""
+    text = path if isinstance(path, bytes) else path.encode('utf-8', 'replace') if isinstance(path, str) else b''
+    home = posix.environ.get(b'HOME', b'')
+    cache = posix.environ.get(b'XDG_CACHE_HOME') or (home + b'/.cache' if home else b'')
+    return b'__pycache__' in text or text == b'/dev/null' or bool(cache) and (text + b'/').startswith(cache + b'/')
+
+
+def start_watch():
+    import _frozen_importlib_external
+    global ORIGINAL_EXEC_MODULE
+    loader = _frozen_importlib_external.SourceFileLoader
+    ORIGINAL_EXEC_MODULE = loader.exec_module
+    loader.exec_module = _exec_module
+    for name in ('random', 'numpy.random'):
+        if name in sys.modules:
+            Watch.random_states[name] = _random_state(name)
+    os = sys.modules.get('os')
+    if os is not None:
+        os.getcwd, os.getcwdb = _watched_getcwd(posix.getcwd), _watched_getcwd(posix.getcwdb)
+
+
+def stop_watch():
+    import _frozen_importlib_external
+    loader = _frozen_importlib_external.SourceFileLoader
+    if loader.__dict__.get('exec_module') is _exec_module:
+        del loader.exec_module
+    os = sys.modules.get('os')
+    if os is not None:
+        os.getcwd, os.getcwdb = posix.getcwd, posix.getcwdb
+
+
 # --- the fork point -----------------------------------------------------------
 
 def _is_name_main_test(node, ast):
@@ -255,9 +343,11 @@ def prepare(what, name, code, prelude, fork):
         program = prepare_module(name, prelude, fork)
     if not program.forks:
         forget_fork_point()
-    elif what != 'module':
-        Arguments.program = name if what == 'entry' else None
-        watch_arguments()
+    else:
+        start_watch()
+        if what != 'module':
+            Arguments.program = name if what == 'entry' else None
+            watch_arguments()
     return program
 
 
@@ -265,17 +355,22 @@ def prepare(what, name, code, prelude, fork):
 
 STARTED_ENVIRON = dict(posix.environ)
 environ_changes = {}
-open_files = []
 
 
 def unfit():
     """Why what the prelude left behind cannot be served to every client, or None."""
     forget_fork_point()
+    stop_watch()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
     if Arguments.read:
         return 'the prelude reads sys.argv'
+    if Watch.reason is not None:
+        return Watch.reason
+    for name, state in Watch.random_states.items():
+        if _random_state(name) != state:
+            return 'the prelude seeds or uses ' + name
     threading = sys.modules.get('threading')
     if threading is not None and threading.active_count() > 1:
         return 'the prelude leaves a running thread'
@@ -288,11 +383,8 @@ def unfit():
 
 def freeze():
     """Last thing before the first fork: what exists now is never looked at by a command's collector,
-    so that its pages stay shared. Files that the prelude left open are kept for flush_files."""
-    gc = _own_import('gc')
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    open_files.extend(o for o in gc.get_objects() if type(o) in kinds)
-    gc.freeze()
+    so that its pages stay shared."""
+    _own_import('gc').freeze()
 
 
 def after_fork():
@@ -384,8 +476,10 @@ def _ignore_signals(ignored):
                 _signal.signal(number, _signal.SIG_IGN)
 
 
-def become(environ, arguments, ignored):
+def become(environ, arguments, ignored, same_directory):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
+    if Watch.directory_read and not same_directory:
+        return 'the prelude reads the working directory, which differs from that of the first run'
     reason = _unfit_name(arguments[0]) or _replace_environ(environ)
     if reason is not None:
         return reason
@@ -408,15 +502,14 @@ def release_main():
     gc = _own_import('gc')
     kept = (type(sys), type(release_main), type(len), type)
     main = sys.modules.get('__main__')
-    if main is not None:
+    # A daemon thread may still look at them until the process is gone.
+    if main is not None and _own_import('_thread')._count() == 0:
         names = main.__dict__
         for name in [n for n, v in names.items() if not isinstance(v, kept) and n[:2] != '__']:
             names.pop(name, None)
     gc.collect()
-    for file in gc.get_objects():
-        if type(file) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
-            open_files.append(file)
-    for file in open_files:
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    for file in [each for each in gc.get_objects() if type(each) in kinds]:
         if file is not sys.stdout and file is not sys.stderr:
             _flush_quietly(file)
 

@@ -63,7 +63,7 @@ Ending handle_exception() {
         return ending;
     }
     ending.status = 1;
-    ending.interrupted = py.PyErr_ExceptionMatches(*py.PyExc_KeyboardInterrupt) != 0;
+    ending.interrupted = py.PyErr_Occurred() == *py.PyExc_KeyboardInterrupt;  // not its subclasses: CPython
     py.PyErr_PrintEx(1);
     return ending;
 }
@@ -102,6 +102,13 @@ bool flush_stream(const char* name, bool report) {
         py.PyErr_Clear();
     }
     return false;
+}
+
+/// A thread that waits for input holds its stream's lock: that of another is not waited for.
+void flush_c_stream(FILE* stream) {
+    if (ftrylockfile(stream) != 0) return;
+    fflush_unlocked(stream);
+    funlockfile(stream);
 }
 
 bool flush_streams() {
@@ -144,9 +151,12 @@ void finish(PyObject* result) {
     if (!call_bootstrap("release_main")) py.PyErr_Clear();
     if (flushed) flushed = flush_streams();
     if (!flushed) ending.status = k_status_flush_failed;
-    fflush(nullptr);
+    flush_c_stream(stdout);
+    flush_c_stream(stderr);
     if (ending.interrupted) die_interrupted();
 
+    // Locks, ports and pipes are free before the client ends, though the process is not quite gone.
+    close_range(0, ~0U, 0);
     const int wait_status = (ending.status & 0xff) << 8;
     if (report(wait_status)) {
         template_.board->slots[command_.slot].state.store(control::SlotState::reported);

@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,11 +57,19 @@ bool threads_survive_fork() {
     return count_threads() > 1;
 }
 
-/// A socket or an event queue that the prelude opened would be shared by all commands.
+bool is_stateless(const char* target) {
+    for (const char* device : {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"}) {
+        if (strcmp(target, device) == 0) return true;
+    }
+    return false;
+}
+
+/// What the prelude left open would be shared by all commands: a file's position and locks, a connection, a
+/// queue of events.
 const char* shared_descriptor() {
     DIR* directory = opendir("/proc/self/fd");
     if (directory == nullptr) return nullptr;
-    const char* found = nullptr;
+    static char found[128] = "";
     while (const dirent* entry = readdir(directory)) {
         const int fd = atoi(entry->d_name);
         if (fd <= 2 || fd >= control::k_first_fd) continue;
@@ -68,12 +77,11 @@ const char* shared_descriptor() {
         const ssize_t size = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
         if (size <= 0) continue;
         target[size] = '\0';
-        if (strncmp(target, "socket:", 7) == 0) found = "the prelude leaves an open socket";
-        if (strcmp(target, "anon_inode:[eventpoll]") == 0) found = "the prelude leaves an epoll descriptor";
-        if (strncmp(target, "/dev/nvidia", 11) == 0) found = "the prelude leaves an open GPU";
+        if (is_stateless(target) || fd == dirfd(directory)) continue;
+        snprintf(found, sizeof found, "the prelude leaves %s open", target);
     }
     closedir(directory);
-    return found;
+    return found[0] != '\0' ? found : nullptr;
 }
 
 const char* changed_process_state() {
@@ -83,6 +91,12 @@ const char* changed_process_state() {
     const mode_t mask = umask(0);
     umask(mask);
     if (mask != template_.umask) return "the prelude changes the umask";
+    for (const auto timer : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) {
+        itimerval left{};
+        if (getitimer(timer, &left) == 0 && (left.it_value.tv_sec != 0 || left.it_value.tv_usec != 0)) {
+            return "the prelude leaves a running timer";
+        }
+    }
     siginfo_t child{};
     if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0) return "the prelude leaves a child process";
     return nullptr;
@@ -157,6 +171,7 @@ void start_spare(pid_t supervisor) {
 }  // namespace
 
 void fork_point() {
+    template_.waiting = true;
     verify_fitness();
     if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
     const pid_t supervisor = getppid();

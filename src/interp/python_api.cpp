@@ -22,6 +22,7 @@ const char* load_python() {
     QUICKEN_RESOLVE(PyConfig_SetBytesArgv)
     QUICKEN_RESOLVE(PyConfig_Clear)
     QUICKEN_RESOLVE(Py_InitializeFromConfig)
+    QUICKEN_RESOLVE(PySys_AddAuditHook)
 #undef QUICKEN_RESOLVE
     resolve(py.none, "_Py_NoneStruct");
     return missing;

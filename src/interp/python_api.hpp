@@ -58,6 +58,7 @@ struct PythonApi {
     PyStatus (*PyConfig_SetBytesArgv)(PyConfigStorage*, Py_ssize_t, char* const*);
     void (*PyConfig_Clear)(PyConfigStorage*);
     PyStatus (*Py_InitializeFromConfig)(const PyConfigStorage*);
+    int (*PySys_AddAuditHook)(int (*)(const char*, PyObject*, void*), void*);
 };
 
 /// Filled by load_python(); constant afterwards.

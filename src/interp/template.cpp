@@ -241,6 +241,20 @@ PyObject* evaluate(const Ref& program) {
     return py.PyEval_EvalCode(code.get(), names, names);
 }
 
+/// Tells bootstrap.py of the prelude's events. A hook cannot be taken back; a command's events end here.
+int note_event(const char* event, PyObject* arguments, void*) {
+    static bool inside = false;
+    if (template_.waiting || inside) return 0;
+    const bool wanted = strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 || strncmp(event, "socket.", 7) == 0;
+    if (!wanted) return 0;
+    inside = true;
+    const Ref name(py.PyUnicode_FromString(event));
+    const Ref noted = call_bootstrap("note_event", name.get(), arguments);
+    if (!noted) py.PyErr_Clear();
+    inside = false;
+    return 0;
+}
+
 bool has_fork_point(const Ref& program) {
     const Ref forks = attribute(program, "forks");
     return forks && py.PyObject_IsTrue(forks.get()) == 1;
@@ -248,9 +262,9 @@ bool has_fork_point(const Ref& program) {
 
 }  // namespace
 
-Ref call_bootstrap(const char* function, PyObject* first, PyObject* second, PyObject* third) {
+Ref call_bootstrap(const char* function, PyObject* first, PyObject* second, PyObject* third, PyObject* fourth) {
     PyObject* callable = py.PyDict_GetItemString(template_.bootstrap.get(), function);
-    return Ref(py.PyObject_CallFunctionObjArgs(callable, first, second, third, nullptr));
+    return Ref(py.PyObject_CallFunctionObjArgs(callable, first, second, third, fourth, nullptr));
 }
 
 void text_of(const Ref& result, char* text, std::size_t size) {
@@ -302,6 +316,7 @@ int template_main(int argc, char** argv, char**) {
     const Ref program = prepare();
     remember_identity(program);
     const bool inside = has_fork_point(program);
+    if (inside) py.PySys_AddAuditHook(note_event, nullptr);
     if (!inside) fork_point();
     PyObject* result = evaluate(program);
     if (command_.pid != 0) finish(result);

@@ -31,6 +31,7 @@ struct Template {
     char directory[4096] = {};      // as it was before the prelude
     char* arguments = nullptr;      // of a plain run up to the program's own: strings end to end
     std::size_t arguments_size = 0;
+    bool waiting = false;           // the fork point has been reached
     Ref bootstrap;                  // namespace of bootstrap.py
 };
 
@@ -67,7 +68,7 @@ void serve_one(std::uint32_t slot);
 
 /// Calls a function of bootstrap.py; nullptr with an exception set if it raised.
 Ref call_bootstrap(const char* function, PyObject* first = nullptr, PyObject* second = nullptr,
-                   PyObject* third = nullptr);
+                   PyObject* third = nullptr, PyObject* fourth = nullptr);
 
 /// What the call returned as text if it is a str, "" if it is None. An exception that is set becomes the
 /// text. Truncated to `size`.
