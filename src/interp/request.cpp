@@ -15,7 +15,8 @@ namespace {
 
 /// Most requests fit: the environment of a login is about 4 KB.
 constexpr std::size_t k_first_read = 64U << 10;
-char first_buffer[k_first_read];
+/// From malloc: the kernel shows arguments and environment (/proc/PID/environ) from anonymous memory only.
+char* first_buffer = nullptr;
 
 double now() {
     timespec time{};
@@ -70,7 +71,10 @@ bool receive_all(int connection, char* data, std::size_t size, std::size_t have,
 
 }  // namespace
 
+void prepare_to_receive() { first_buffer = static_cast<char*>(malloc(k_first_read)); }
+
 const char* receive_request(int connection, Received& received) {
+    if (first_buffer == nullptr) return "no memory for the request";
     const timeval limit{wire::k_request_timeout, 0};
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     const double deadline = now() + wire::k_request_timeout;

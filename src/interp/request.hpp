@@ -29,6 +29,9 @@ struct Received {
     }
 };
 
+/// Once, in a spare before it waits.
+void prepare_to_receive();
+
 /// Reads and checks one request. nullptr, or what is wrong with it; "" if the peer went away or was too slow.
 /// Never blocks longer than k_request_timeout.
 const char* receive_request(int connection, Received& received);

@@ -212,6 +212,7 @@ void become_client(int& connection, pid_t client, Received& received) {
 void serve_one(std::uint32_t slot) {
     note_own_state();
     note_process_image();
+    prepare_to_receive();
     int connection = take_connection(template_.board->slots[slot]);
     static Received received;
     ucred peer{};

@@ -157,7 +157,6 @@ class Inherit:
             with self.subTest(umask=oct(mask)):
                 self.assert_same([script, "made"], umask=mask)
 
-    # A request does not carry these yet; README.md says so.
     def test_limits_and_priority(self):
         script = self.script("""
             import resource
@@ -181,6 +180,88 @@ class Inherit:
 
         self.assertIn(b"SIGUSR1", self.bed.plain([script], preexec_fn=prepare).stdout)
         self.assert_same([script], preexec_fn=prepare)
+
+    def test_scheduling(self):
+        script = self.script("""
+            print(os.nice(0), sorted(os.sched_getaffinity(0)), os.sched_getscheduler(0),
+                  open('/proc/self/oom_score_adj').read())
+            os.system('ionice')
+        """)
+        self.bed.quick([script])
+        for command in (["nice", "-n", "7"], ["taskset", "-c", "0"], ["chrt", "-b", "0"], ["ionice", "-c", "3"],
+                        ["choom", "-n", "400", "--"]):
+            with self.subTest(command=command):
+                expected = self.bed.run([*command, *self.bed.plain_argv([script])])
+                self.assertEqual(expected, self.bed.run([*command, *self.bed.quick_argv([script])]))
+
+    def test_what_others_see_of_it(self):
+        """Command line, name and environment as ps(1) shows them."""
+        script = self.script("""
+            for name in 'cmdline', 'comm', 'environ':
+                print(sorted(open('/proc/self/' + name).read().split('\\0')))
+        """)
+        self.bed.quick([script, "first"], env={"FIRST": "1"})
+        self.assert_same([script, "a b", ""], env={"SECOND": "2"}, plain=[harness.PYTHON, script, "a b", ""])
+
+    def test_a_confined_client_is_not_let_out(self):
+        """A server without no_new_privs must not serve a client with it."""
+        script = self.script("print([l for l in open('/proc/self/status') if l.startswith('NoNewPrivs')])")
+        self.assert_same([script])
+        confined = ["setpriv", "--no-new-privs"]
+        expected = self.bed.run([*confined, *self.bed.plain_argv([script])])
+        self.assertEqual(expected, self.bed.run([*confined, *self.bed.quick_argv([script])]))
+
+    # Fds above 2
+
+    def test_fds_at_their_own_numbers(self):
+        script = self.script("""
+            import select
+            print(sorted(int(name) for name in os.listdir('/proc/self/fd')))
+            for fd in (5, 63, 700):
+                print(os.get_inheritable(fd), os.read(fd, 3))
+        """)
+        with open(self.bed.write("in", b"one\ntwo\nsix\nend\n"), "rb") as file:
+            def prepare():
+                file.seek(0)
+                for fd in (5, 63, 700):
+                    os.dup2(file.fileno(), fd)
+            self.assert_same([script], preexec_fn=prepare, close_fds=False)
+
+    def test_many_fds(self):
+        script = self.script("print(sorted(int(name) for name in os.listdir('/proc/self/fd')))")
+
+        def prepare():
+            for fd in range(3, 310):
+                os.dup2(0, fd)
+            os.closerange(310, 400)
+        self.assert_same([script], preexec_fn=prepare, close_fds=False)
+
+    def test_process_substitution(self):
+        script = self.script("print(open(sys.argv[1]).read(), file=open(sys.argv[2], 'w'))")
+        self.bed.quick([script, "/dev/null", "/dev/null"])
+        shell = '"$@" <(echo in) >(cat >&2); sleep 0.3'
+        self.assertEqual(self.bed.run(["bash", "-c", shell, "bash", *self.bed.plain_argv([script])]),
+                         self.bed.run(["bash", "-c", shell, "bash", *self.bed.quick_argv([script])]))
+
+    def test_a_jobserver(self):
+        script = self.script("""
+            import re
+            fds = re.search(r'--jobserver-auth=(\\d+),(\\d+)', os.environ['MAKEFLAGS'])
+            print(os.read(int(fds[1]), 1)); os.write(int(fds[2]), b'+')
+        """)
+        self.bed.write("Makefile", "all:\n\t+@$(RUN)\n")
+        self.bed.quick([script], env={"MAKEFLAGS": "--jobserver-auth=1,1"})
+        plain, quick = (" ".join(argv) for argv in (self.bed.plain_argv([script]), self.bed.quick_argv([script])))
+        self.assertEqual(self.bed.run(["make", "-s", "-j3", "RUN=" + plain]),
+                         self.bed.run(["make", "-s", "-j3", "RUN=" + quick]))
+
+    def test_locks_are_free_when_it_has_ended(self):
+        script = self.script("""
+            import fcntl
+            fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        """)
+        for _ in range(50):
+            self.assertEqual(harness.Result(0, b"", b""), self.bed.quick([script, self.bed.path("lock")]))
 
     # Fds 0 to 2
 
