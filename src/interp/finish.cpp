@@ -79,8 +79,9 @@ void wait_for_threads() {
 }
 
 void run_exit_functions() {
-    const Ref module(py.PyImport_ImportModule("atexit"));
-    const Ref run(module ? py.PyObject_GetAttrString(module.get(), "_run_exitfuncs") : nullptr);
+    PyObject* module = py.PyDict_GetItemString(py.PyImport_GetModuleDict(), "atexit");
+    if (module == nullptr) return;  // nothing can have been registered
+    const Ref run(py.PyObject_GetAttrString(module, "_run_exitfuncs"));
     const Ref done(run ? py.PyObject_CallObject(run.get(), nullptr) : nullptr);
     if (!done) py.PyErr_Clear();
 }
@@ -109,6 +110,15 @@ void flush_c_stream(FILE* stream) {
     if (ftrylockfile(stream) != 0) return;
     fflush_unlocked(stream);
     funlockfile(stream);
+}
+
+/// From here on Python code of ours runs: a debugger or profiler of the program is not to see it.
+void stop_tracing() {
+    for (const char* name : {"settrace", "setprofile"}) {
+        PyObject* function = py.PySys_GetObject(name);
+        const Ref done(function != nullptr ? py.PyObject_CallFunctionObjArgs(function, py.none, nullptr) : nullptr);
+        if (!done) py.PyErr_Clear();
+    }
 }
 
 bool flush_streams() {
@@ -148,6 +158,7 @@ void finish(PyObject* result) {
     wait_for_threads();
     run_exit_functions();
     bool flushed = flush_streams();
+    stop_tracing();
     if (!call_bootstrap("release_main")) py.PyErr_Clear();
     if (flushed) flushed = flush_streams();
     if (!flushed) ending.status = k_status_flush_failed;
