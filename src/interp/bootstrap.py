@@ -111,11 +111,30 @@ def _exec_module(self, module):
         Watch.random_states[module.__name__] = _random_state(module.__name__)
 
 
+# Modules that keep the directory they were imported in, and the name that they keep it under: put right in
+# every command, as their import would have.
+DIRECTORY_KEEPERS = {'multiprocessing.process': 'ORIGINAL_DIR'}
+
+
 def _watched_getcwd(function):
     def getcwd():
-        Watch.directory_read = True
+        caller = sys._getframe(1).f_globals.get('__name__')
+        if caller not in DIRECTORY_KEEPERS and caller != 'posixpath':
+            Watch.directory_read = True
+        elif caller == 'posixpath' and sys._getframe(2).f_globals.get('__name__') not in DIRECTORY_KEEPERS:
+            Watch.directory_read = True
         return function()
     return getcwd
+
+
+def _set_directory():
+    for name, attribute in DIRECTORY_KEEPERS.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            try:
+                setattr(module, attribute, posix.getcwd())
+            except OSError:
+                setattr(module, attribute, None)
 
 
 def note_event(event, arguments):
@@ -483,6 +502,7 @@ def become(environ, arguments, ignored, same_directory):
     reason = _unfit_name(arguments[0]) or _replace_environ(environ)
     if reason is not None:
         return reason
+    _set_directory()
     if ORIGINAL is not None:
         sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])
     restore_arguments(arguments)

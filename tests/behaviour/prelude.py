@@ -64,6 +64,12 @@ class Prelude:
         self.assert_same([script], cwd="/", served=False)
         self.assert_same([script])
 
+    def test_directory_that_multiprocessing_keeps(self):
+        """It is put right, so a program that imports it is served everywhere."""
+        script = self.bed.write("script.py", "import multiprocessing.process as p\n" + MAIN + "print(p.ORIGINAL_DIR)\n")
+        self.assert_same([script])
+        self.assert_same([script], cwd="/")
+
     def test_name_that_was_read(self):
         script = self.bed.write("script.py", f"import argparse\nP = argparse.ArgumentParser()\n{MAIN}P.parse_args()\n")
         self.assert_same([script, "--help"])
