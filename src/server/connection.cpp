@@ -57,7 +57,10 @@ Connection::Connection(Loop& loop, Fd socket, Done done) : socket_(std::move(soc
     deadline_ = loop.after(wire::k_request_timeout, [this] { finish(std::nullopt); });
 }
 
-Connection::Connection(Fd socket) : socket_(std::move(socket)), complete_(true) {}
+Connection::Connection(Loop& loop, Fd socket, AlreadyRead, Done done)
+    : socket_(std::move(socket)), done_(std::move(done)), complete_(true) {
+    readable_ = loop.on_io(socket_.get(), EPOLLIN | EPOLLRDHUP, [this](std::uint32_t) { read(); });
+}
 
 bool Connection::reply(wire::ReplyKind kind, int value, std::string_view text) const {
     return send_reply(socket_.get(), kind, value, 0, text);
@@ -98,12 +101,11 @@ bool Connection::read_some() {
     return false;
 }
 
-/// Called again after the request is complete only when the client has gone.
+/// Called again after the request is complete only when the client has gone. finish() may destroy this object:
+/// nothing of it is touched afterwards.
 void Connection::read() {
-    if (complete_ || read_some()) {
-        if (complete_) finish(std::nullopt);
-        return;
-    }
+    if (complete_) return finish(std::nullopt);
+    if (read_some()) return;
     wire::Request request{};
     if (data_.size() < sizeof request) return;
     std::memcpy(&request, data_.data(), sizeof request);

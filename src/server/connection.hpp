@@ -24,8 +24,9 @@ class Connection {
     using Done = std::function<void(Connection&, std::optional<Program>)>;
 
     Connection(Loop& loop, Fd socket, Done done);
-    /// Of a client whose request a spare has read.
-    explicit Connection(Fd socket);
+    /// Of a client whose request a spare has read: `done` says only that it has gone.
+    struct AlreadyRead {};
+    Connection(Loop& loop, Fd socket, AlreadyRead, Done done);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
@@ -35,7 +36,7 @@ class Connection {
 
    private:
     void read();
-    /// True if there is nothing more to read now.
+    /// True if there is nothing more to do now; then this object may be gone.
     bool read_some();
     void finish(std::optional<Program> program);
     void refuse(std::string_view reason);

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <exception>
 
 #include "common/error.hpp"
 #include "common/version.hpp"
@@ -99,30 +100,44 @@ int call_restart(sd_bus_message* message, void* data, sd_bus_error*) {
     return sd_bus_reply_method_return(message, nullptr);
 }
 
+/// No exception passes through sd-bus: it becomes the error of the call.
+template <auto Function>
+struct Guarded;
+template <typename... Arguments, int (*Function)(Arguments...)>
+struct Guarded<Function> {
+    static int call(Arguments... arguments) noexcept {
+        try {
+            return Function(arguments...);
+        } catch (const std::exception&) {
+            return -EIO;
+        }
+    }
+};
+
 // clang-format off
 const sd_bus_vtable k_vtable[] = {
     SD_BUS_VTABLE_START(0),
-    SD_BUS_PROPERTY("Version", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Instance", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("What", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Name", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Directory", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Interpreter", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("InterpreterOptions", "as", get_options, 0, 0),
-    SD_BUS_PROPERTY("InterpreterVersion", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Pid", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("State", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Reason", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Rung", "s", get_text, 0, 0),
-    SD_BUS_PROPERTY("Since", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("CommandsRun", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("CommandsRunning", "u", get_number, 0, 0),
-    SD_BUS_PROPERTY("Commands", "au", get_commands, 0, 0),
-    SD_BUS_PROPERTY("IdleTimeout", "d", get_number, 0, 0),
-    SD_BUS_PROPERTY("Memory", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("Activation", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_METHOD("Stop", "b", "", call_stop, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Restart", "", "", call_restart, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_PROPERTY("Version", "s", Guarded<get_text>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Instance", "s", Guarded<get_text>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("What", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Name", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Directory", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Interpreter", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("InterpreterOptions", "as", Guarded<get_options>::call, 0, 0),
+    SD_BUS_PROPERTY("InterpreterVersion", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Pid", "u", Guarded<get_number>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("State", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Reason", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Rung", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Since", "t", Guarded<get_number>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("CommandsRun", "t", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("CommandsRunning", "u", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("Commands", "au", Guarded<get_commands>::call, 0, 0),
+    SD_BUS_PROPERTY("IdleTimeout", "d", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("Memory", "t", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("Activation", "s", Guarded<get_text>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_METHOD("Stop", "b", "", Guarded<call_stop>::call, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Restart", "", "", Guarded<call_restart>::call, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
 // clang-format on
@@ -153,7 +168,12 @@ ControlObject::ControlObject(Loop& loop, Supervisor& supervisor, const char* act
     listen();
 }
 
-ControlObject::~ControlObject() { unlink(path_.c_str()); }
+ControlObject::~ControlObject() { withdraw(); }
+
+void ControlObject::withdraw() {
+    if (bound_ && bound_ == file_id(path_)) unlink(path_.c_str());
+    bound_.reset();
+}
 
 /// What is found at the path is a dead server's: the living one holds the instance's only listening socket.
 void ControlObject::listen() {
@@ -168,6 +188,7 @@ void ControlObject::listen() {
     const int bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     umask(before);
     if (bound != 0 || ::listen(listener_.get(), SOMAXCONN) != 0) throw_errno("bind", path_);
+    bound_ = file_id(path_);
     acceptable_ = loop_.on_io(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_peer(); });
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <list>
+#include <optional>
 #include <string>
 
 #include "common/bus.hpp"
@@ -19,12 +20,16 @@ namespace quicken::server {
 class ControlObject {
    public:
     ControlObject(Loop& loop, Supervisor& supervisor, const char* activation);
+    /// Removes the socket's path, as withdraw() does.
     ~ControlObject();
     ControlObject(const ControlObject&) = delete;
     ControlObject& operator=(const ControlObject&) = delete;
 
     /// Takes the name on the user's bus, once; without a user's bus it stays with the socket.
     void publish();
+
+    /// Removes the socket's path, unless it is another server's by now; who is connected stays connected.
+    void withdraw();
 
     Supervisor& supervisor() const { return supervisor_; }
     const char* activation() const { return activation_; }
@@ -49,6 +54,7 @@ class ControlObject {
     const char* activation_;
     std::uint64_t since_;  // µs, CLOCK_REALTIME
     std::string path_;
+    std::optional<FileId> bound_;  // what we made at `path_`, until it is removed
     Fd listener_;
     Source acceptable_;
     Source later_;

@@ -3,12 +3,14 @@
 // fd (sd_listen_fds(3)). Everything else it learns from its first client.
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -75,17 +77,37 @@ void tell_systemd(const Supervisor& supervisor) {
                      .c_str());
 }
 
+/// The name on the bus is an extra: what served goes on without it.
+void publish(ControlObject& control) {
+    try {
+        control.publish();
+    } catch (const std::exception& error) {
+        log(Level::warning, "{}", error.what());
+    }
+}
+
+/// Every command has an fd here. Returns the limit that templates and commands are to have.
+rlimit raise_fd_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("read", "the limit of fds");
+    const rlimit raised{limit.rlim_max, limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0) log(Level::warning, "raise the limit of fds: {}", errno_text(errno));
+    return limit;
+}
+
 int run() {
     block_signals();
     Loop loop;
     Place place = find_place();
+    place.fd_limit = raise_fd_limit();
     const char* activation = place.own_path.empty() ? "systemd" : "self";
     Supervisor supervisor(loop, std::move(place));
     ControlObject control(loop, supervisor, activation);
     supervisor.on_change([&] {
         tell_systemd(supervisor);
-        if (supervisor.state() == State::ready) control.publish();
+        if (supervisor.state() == State::ready) publish(control);
     });
+    supervisor.on_leave([&] { control.withdraw(); });
     sd_notify(0, "READY=1");
     const int status = loop.run();
     sd_notify(0, "STOPPING=1");

@@ -8,7 +8,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <optional>
+#include <string>
+#include <system_error>
 
 #include "common/error.hpp"
 #include "connection.hpp"
@@ -24,6 +28,37 @@ int wait_status(const siginfo_t& info) {
     return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
+/// True if it was there.
+bool strike(std::vector<std::uint32_t>& slots, std::uint32_t slot) { return std::erase(slots, slot) > 0; }
+
+/// Zombies too; nothing if the kernel does not tell (proc(5), CONFIG_PROC_CHILDREN).
+std::optional<std::vector<pid_t>> children_of_ours() {
+    std::ifstream file("/proc/thread-self/children");
+    if (!file) return std::nullopt;
+    std::vector<pid_t> found;
+    for (pid_t pid = 0; file >> pid;) found.push_back(pid);
+    return found;
+}
+
+/// "socket:[INODE]", or "" if it cannot be seen.
+std::string file_behind(const std::filesystem::path& link) {
+    std::error_code failed;
+    return std::filesystem::read_symlink(link, failed).string();
+}
+
+enum class Holds { no, yes, unseen };
+
+/// Does the process have this open? A process that ends loses its fds before it is a zombie: none is no answer.
+Holds holds(pid_t pid, const std::string& file) {
+    std::error_code failed;
+    std::filesystem::directory_iterator entry("/proc/" + std::to_string(pid) + "/fd", failed);
+    if (failed || entry == std::filesystem::directory_iterator()) return Holds::unseen;
+    for (; !failed && entry != std::filesystem::directory_iterator(); entry.increment(failed)) {
+        if (file_behind(entry->path()) == file) return Holds::yes;
+    }
+    return failed ? Holds::unseen : Holds::no;
+}
+
 }  // namespace
 
 Pool::Pool(Loop& loop, Board& board, Listener listener)
@@ -37,19 +72,19 @@ Pool::Pool(Loop& loop, Board& board, Listener listener)
 
 Pool::~Pool() {
     for (const auto& [pid, child] : children_) {
-        if (!child.connection) kill(pid, SIGKILL);
+        if (!child.command) kill(pid, SIGKILL);
     }
 }
 
 std::size_t Pool::spares() const {
     return static_cast<std::size_t>(
-        std::count_if(children_.begin(), children_.end(), [](const auto& each) { return !each.second.connection; }));
+        std::count_if(children_.begin(), children_.end(), [](const auto& each) { return !each.second.command; }));
 }
 
 std::vector<pid_t> Pool::commands() const {
     std::vector<pid_t> found;
     for (const auto& [pid, child] : children_) {
-        if (child.connection) found.push_back(pid);
+        if (child.command) found.push_back(pid);
     }
     return found;
 }
@@ -67,34 +102,81 @@ std::optional<std::uint32_t> Pool::slot_for_spare(std::size_t wanted) {
     return slot;
 }
 
+bool Pool::has_slot(std::uint32_t slot) const {
+    return std::any_of(children_.begin(), children_.end(),
+                       [slot](const auto& each) { return each.second.slot == slot; });
+}
+
+void Pool::order_failed(std::uint32_t slot) {
+    if (strike(ordered_slots_, slot)) board_.release(slot);
+}
+
 void Pool::forked(const control::Message& message) {
-    const auto order = std::find(ordered_slots_.begin(), ordered_slots_.end(), message.slot);
-    if (order == ordered_slots_.end()) return;
-    ordered_slots_.erase(order);
-    if (message.pid < 0) {
-        log(Level::error, "fork a spare: {}", errno_text(-message.pid));
-        board_.release(message.slot);
-        ++wasted_;
+    if (strike(unannounced_, message.slot)) {
+        if (!has_slot(message.slot)) board_.release(message.slot);
         return;
     }
+    if (!strike(ordered_slots_, message.slot)) return;
+    const bool ended = ended_unknown_.erase(message.pid) > 0;
+    if (ordered_slots_.empty()) ended_unknown_.clear();
+    if (message.pid < 0) {
+        log(Level::error, "fork a spare: {}", errno_text(-message.pid));
+        ++wasted_;
+        fork_failed_ = true;
+    }
+    if (message.pid < 0 || ended) return board_.release(message.slot);
     children_[message.pid].slot = message.slot;
 }
 
-/// A fork whose answer was lost with its template: the child is adopted, unknown, and finds its template's
-/// slot retired.
+/// A fork whose answer was lost with its template: the child is adopted, unknown, and finds its slot retired.
 void Pool::forget_orders() {
-    for (const std::uint32_t slot : ordered_slots_) {
-        const bool known = std::any_of(children_.begin(), children_.end(),
-                                       [slot](const auto& each) { return each.second.slot == slot; });
-        if (!known) board_.retire(slot);
+    for (const std::uint32_t slot : unannounced_) {
+        if (!has_slot(slot)) board_.release(slot);
     }
+    for (const std::uint32_t slot : ordered_slots_) {
+        board_.retire(slot);
+        lost_.push_back(slot);
+    }
+    unannounced_.clear();
     ordered_slots_.clear();
+    ended_unknown_.clear();
+}
+
+/// Who may have a lost slot: a spare of a template that is gone, or the short-lived process between the two,
+/// from which the spare is still to come. Either was inherited by us before its parent could be reaped, so it
+/// is among our children, is in no table, and holds the listening socket, which a command closes before the
+/// program starts and which no exec passes on. A child that we cannot look into (it is ending, and its own
+/// child may be about to become ours, or it is another user's) may be one: then the slots stay lost until the
+/// next look. One that waits is killed if all lost slots are retired: no client can have been taken by it.
+void Pool::reclaim_lost(int listener, pid_t template_pid) {
+    if (lost_.empty()) return;
+    const auto children = children_of_ours();
+    if (!children) return;
+    const std::string socket = file_behind("/proc/self/fd/" + std::to_string(listener));
+    const bool retired = std::all_of(lost_.begin(), lost_.end(), [this](std::uint32_t slot) {
+        return board_.state(slot) == control::SlotState::retired;
+    });
+    bool some = false;
+    for (const pid_t pid : *children) {
+        if (pid == template_pid || children_.contains(pid)) continue;
+        const Holds answer = holds(pid, socket);
+        if (answer == Holds::yes && retired) kill(pid, SIGKILL);
+        some = some || answer != Holds::no;
+    }
+    if (some) return;
+    for (const std::uint32_t slot : lost_) board_.release(slot);
+    lost_.clear();
+}
+
+void Pool::forgive() {
+    wasted_ = 0;
+    fork_failed_ = false;
 }
 
 bool Pool::retire_spares() {
     bool all = true;
     for (const auto& [pid, child] : children_) {
-        if (child.connection) continue;
+        if (child.command) continue;
         if (board_.retire(child.slot)) {
             kill(pid, SIGKILL);
         } else {
@@ -107,7 +189,7 @@ bool Pool::retire_spares() {
 void Pool::await_spares() {
     std::vector<pid_t> waiting;
     for (const auto& [pid, child] : children_) {
-        if (!child.connection) waiting.push_back(pid);
+        if (!child.command) waiting.push_back(pid);
     }
     for (const pid_t pid : waiting) {
         while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
@@ -136,10 +218,13 @@ bool Pool::receive_one() {
     if (recvmsg(our_end_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != static_cast<ssize_t>(sizeof message)) {
         return false;
     }
+    // Without room for one more fd it is lost (MSG_CTRUNC, unix(7)); the command is there all the same.
     const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) return true;
     int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len >= CMSG_LEN(sizeof fd)) {
+        std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    }
+    if (fd < 0) log(Level::warning, "the connection of process {} was lost on its way", message.pid);
     handed_over(message, Fd(fd));
     return true;
 }
@@ -148,11 +233,17 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
     if (message.kind == control::MessageKind::stale) return listener_.stale(std::move(connection));
     Child& child = children_[message.pid];
     child.slot = message.slot;
+    child.command = true;
     child.connection = std::move(connection);
-    const pid_t pid = message.pid;
-    child.hangup = loop_.on_io(child.connection.get(), EPOLLRDHUP, [this, pid](std::uint32_t) { client_gone(pid); });
+    if (strike(ordered_slots_, message.slot)) unannounced_.push_back(message.slot);
+    strike(lost_, message.slot);
     ++commands_run_;
-    wasted_ = 0;
+    forgive();
+    if (child.connection) {
+        const pid_t pid = message.pid;
+        child.hangup =
+            loop_.on_io(child.connection.get(), EPOLLRDHUP, [this, pid](std::uint32_t) { client_gone(pid); });
+    }
     listener_.changed();
 }
 
@@ -173,14 +264,29 @@ void Pool::report(const Child& child, const siginfo_t& info) const {
                stopped ? info.si_status : wait_status(info), info.si_pid, {});
 }
 
+/// A spare that takes a client and ends with status 0 has refused it, or it was gone: no fault of the spare's.
+void Pool::count_waste(const Child& child, const siginfo_t& info) {
+    const control::SlotState state = board_.state(child.slot);
+    const bool failed = info.si_code != CLD_EXITED || info.si_status != 0;
+    if (state != control::SlotState::idle && (state == control::SlotState::retired || !failed)) return;
+    ++wasted_;
+    fork_failed_ = false;
+}
+
 bool Pool::child_changed(const siginfo_t& info) {
     const auto found = children_.find(info.si_pid);
-    if (found == children_.end()) return false;
-    report(found->second, info);
-    if (info.si_code == CLD_STOPPED || info.si_code == CLD_CONTINUED) return true;
-    if (found->second.connection && board_.state(found->second.slot) == control::SlotState::retired) --commands_run_;
-    if (!found->second.connection && board_.state(found->second.slot) != control::SlotState::retired) ++wasted_;
-    board_.release(found->second.slot);
+    const bool ended = info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED;
+    if (found == children_.end()) {
+        if (ended && order_outstanding()) ended_unknown_.insert(info.si_pid);
+        return false;
+    }
+    const Child& child = found->second;
+    report(child, info);
+    if (!ended) return true;
+    const std::uint32_t slot = child.slot;
+    if (child.command && board_.state(slot) == control::SlotState::retired) --commands_run_;
+    if (!child.command) count_waste(child, info);
+    if (std::find(unannounced_.begin(), unannounced_.end(), slot) == unannounced_.end()) board_.release(slot);
     children_.erase(found);
     listener_.changed();
     return true;

@@ -2,7 +2,8 @@
 //
 // A child is known by its pid from the template's Forked or its own Handoff,
 // whichever is handled first, until it is reaped; a pid in the table is
-// therefore never another process's. A command's connection is held until its
+// therefore never another process's. A Forked may come after its spare has been
+// reaped: it then only frees the slot. A command's connection is held until its
 // end has been reported, by itself or by us: closing it earlier would look to
 // the client like the server's death.
 #pragma once
@@ -14,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "board.hpp"
@@ -42,9 +44,17 @@ class Pool {
     std::optional<std::uint32_t> slot_for_spare(std::size_t wanted);
     /// The answer to an order.
     void forked(const control::Message& message);
+    /// There may be a spare that is not known yet.
     bool order_outstanding() const { return !ordered_slots_.empty(); }
+    /// The template owes an answer, be it about a spare that is known from its handover.
+    bool answer_outstanding() const { return !ordered_slots_.empty() || !unannounced_.empty(); }
+    /// The order could not be sent.
+    void order_failed(std::uint32_t slot);
     /// The template is gone: what it was ordered and has not answered does not come.
     void forget_orders();
+    /// Frees the slots of forgotten orders once nobody can have them. Every template that was dropped must have
+    /// been reaped and no order be outstanding; `listener` is the socket that spares listen on.
+    void reclaim_lost(int listener, pid_t template_pid);
 
     /// Ends all spares that have not handed over. False if one of them may have taken a connection.
     bool retire_spares();
@@ -64,11 +74,16 @@ class Pool {
     std::uint64_t commands_run() const { return commands_run_; }
     /// Spares that ended in a row without having served.
     unsigned wasted() const { return wasted_; }
+    /// The last of them could not even be forked.
+    bool fork_failed() const { return fork_failed_; }
+    /// There is another template, which has wasted none.
+    void forgive();
 
    private:
     struct Child {
         std::uint32_t slot = 0;
-        Fd connection;  // of a command
+        bool command = false;  // it has handed over
+        Fd connection;         // of a command, unless there was no fd left to receive it
         Source hangup;
     };
 
@@ -76,6 +91,8 @@ class Pool {
     void handed_over(const control::Message& message, Fd connection);
     void client_gone(pid_t pid);
     void report(const Child& child, const siginfo_t& info) const;
+    void count_waste(const Child& child, const siginfo_t& info);
+    bool has_slot(std::uint32_t slot) const;
 
     Loop& loop_;
     Board& board_;
@@ -85,8 +102,13 @@ class Pool {
     Source readable_;
     std::map<pid_t, Child> children_;
     std::vector<std::uint32_t> ordered_slots_;
+    // Ordered, and handed over before the answer came; the slot is not given away again before it has come.
+    std::vector<std::uint32_t> unannounced_;
+    std::set<pid_t> ended_unknown_;    // reaped while an order was outstanding
+    std::vector<std::uint32_t> lost_;  // of orders that were forgotten
     std::uint64_t commands_run_ = 0;
     unsigned wasted_ = 0;
+    bool fork_failed_ = false;
 };
 
 }  // namespace quicken::server

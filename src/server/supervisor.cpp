@@ -7,6 +7,8 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "common/error.hpp"
 #include "log.hpp"
@@ -32,6 +35,13 @@ constexpr double k_retry_exit = 0.5;              // s until the next try if som
 constexpr std::size_t k_spares = 2;
 constexpr unsigned k_max_wasted = 10;             // spares lost in a row before the template is at fault
 constexpr int k_fork_answer = 200;                // ms
+constexpr double k_order_timeout = 5;             // s for a fork, before the template counts as hanging
+constexpr double k_early = 10;                    // s after ready: a template lost sooner is at fault itself
+constexpr unsigned k_max_early_losses = 3;        // in a row; then the next rung
+constexpr double k_passing = 1;                   // s until it is tried again after a reason that may pass
+constexpr double k_accept_pause = 0.1;            // s, while there are no fds
+constexpr double k_lock_timeout = 0.5;            // s for the directory's lock when told to stop
+constexpr double k_max_seconds = 1e9;             // no timer is longer
 
 /// Seconds, or nothing if `text` is not a number >= 0.
 std::optional<double> parse_seconds(const char* text) {
@@ -39,10 +49,47 @@ std::optional<double> parse_seconds(const char* text) {
     const char* end = text + std::strlen(text);
     const auto [stopped, error] = std::from_chars(text, end, value);
     if (error != std::errc{} || stopped != end || !std::isfinite(value) || value < 0) return std::nullopt;
-    return value;
+    return std::min(value, k_max_seconds);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+/// accept(2) within a jiffy or two. The socket's open file is the spares' too, so it must not be non-blocking:
+/// the limit is read when a call starts, and no spare that may serve starts one while we accept.
+Fd accept_soon(int listener) {
+    const timeval limit{0, 1};
+    const timeval none{};
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    Fd socket(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    const int error = errno;
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none);
+    errno = error;
+    return socket;
+}
+
+/// Empty, or why this cannot be the log. A pipe could block us, and every command with us.
+std::string open_log(const char* path) {
+    if (*path != '/') return "it is not an absolute path";
+    Fd file(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
+    struct stat status {};
+    if (!file && errno != ENXIO) return errno_text(errno);
+    // ENXIO: a socket, or a FIFO that nobody reads (open(2)).
+    if (!file || fstat(file.get(), &status) != 0 || !(S_ISREG(status.st_mode) || S_ISCHR(status.st_mode))) {
+        return "it is neither a regular file nor a character device";
+    }
+    log_to(std::move(file));
+    return {};
 }
 
 }  // namespace
+
+std::optional<FileId> file_id(const std::string& path) {
+    struct stat status {};
+    if (lstat(path.c_str(), &status) != 0) return std::nullopt;
+    return FileId{status.st_dev, status.st_ino};
+}
 
 Supervisor::Supervisor(Loop& loop, Place place)
     : loop_(loop),
@@ -50,6 +97,7 @@ Supervisor::Supervisor(Loop& loop, Place place)
       pool_(loop, board_, {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); }}),
       idle_timeout_(k_default_idle_timeout) {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("become", "the reaper of all commands");
+    if (!place_.own_path.empty()) own_socket_ = file_id(place_.own_path);
     accepting_ = loop.on_io(place_.listener.get(), EPOLLIN, [this](std::uint32_t) { accept_client(); });
     children_ = loop.on_signal(SIGCHLD, [this] { child_ended(); });
     terminate_ = loop.on_signal(SIGTERM, [this] { stop(false); });
@@ -85,12 +133,20 @@ void Supervisor::set_state(State state, std::string reason) {
 
 void Supervisor::update_accepting() {
     const bool ours = state_ == State::idle || state_ == State::warming || state_ == State::refusing;
-    accepting_.enable(ours && pool_.spares() == 0 && !pool_.order_outstanding());
+    accepting_.enable(ours && !accept_timer_ && pool_.spares() == 0 && !pool_.order_outstanding());
 }
 
 void Supervisor::accept_client() {
-    Fd socket(accept4(place_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!socket) return;  // the client went away, or we are out of fds: it is tried again
+    Fd socket = accept_soon(place_.listener.get());
+    if (!socket) {
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;  // the client went away
+        log(Level::warning, "accept a client: {}", errno_text(errno));
+        accept_timer_ = loop_.after(k_accept_pause, [this] {
+            accept_timer_.reset();
+            update_accepting();
+        });
+        return update_accepting();
+    }
     held_.emplace_back(loop_, std::move(socket), [this](Connection& connection, std::optional<Program> program) {
         request_complete(connection, std::move(program));
     });
@@ -110,7 +166,7 @@ void Supervisor::request_complete(Connection& connection, std::optional<Program>
                          "the server does not arrive at the client's instance (are its groups the client's?)");
         return drop(connection);
     }
-    if (state_ == State::refusing && program_ && program_->request.script == program->request.script) {
+    if (still_refused(*program)) {
         connection.reply(wire::ReplyKind::refused, 0, reason_);
         return drop(connection);
     }
@@ -120,6 +176,11 @@ void Supervisor::request_complete(Connection& connection, std::optional<Program>
     }
     connection.reply(wire::ReplyKind::warming, 0, {});
     if (state_ != State::warming) first_request(connection, std::move(*program));
+}
+
+bool Supervisor::still_refused(const Program& program) const {
+    if (state_ != State::refusing || !program_ || program_->request.script != program.request.script) return false;
+    return !passing_ || seconds_since(refusing_since_) < k_passing;
 }
 
 void Supervisor::first_request(Connection& connection, Program program) {
@@ -138,15 +199,8 @@ bool Supervisor::apply_settings(const Connection& connection, const Program& pro
     }
     const char* path = program.variable("QUICKEN_LOG_FILE");
     if (path == nullptr || *path == '\0') return true;
-    std::string reason = "it is not an absolute path";
-    if (*path == '/') {
-        Fd file(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600));
-        if (file) {
-            log_to(std::move(file));
-            return true;
-        }
-        reason = errno_text(errno);
-    }
+    const std::string reason = open_log(path);
+    if (reason.empty()) return true;
     connection.reply(wire::ReplyKind::failed, 1, fmt::format("quicken: QUICKEN_LOG_FILE={}: {}", path, reason));
     return false;
 }
@@ -154,14 +208,17 @@ bool Supervisor::apply_settings(const Connection& connection, const Program& pro
 // --- the template ------------------------------------------------------------------
 
 void Supervisor::warm(control::Rung rung) {
+    rung_ = rung;
     set_state(State::warming);
     try {
         template_ = std::make_unique<TemplateProcess>(
-            loop_, *program_, rung, Inheritance{place_.listener.get(), board_.fd(), pool_.handoff()},
+            loop_, *program_, rung,
+            Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.fd_limit},
             place_.library, [this](const control::Message& message) { template_said(message); });
     } catch (const Error& error) {
-        return refuse(error.what());
+        return refuse(error.what(), error.code() != 0);
     }
+    pool_.forgive();
     warm_timer_ = loop_.after(k_warm_timeout, [this, rung] {
         drop_template();
         next_rung(rung, fmt::format("it is not ready after {} s", k_warm_timeout));
@@ -174,6 +231,9 @@ void Supervisor::template_said(const control::Message& message) {
         case control::MessageKind::unfit: return template_unfit(message);
         case control::MessageKind::forked:
             pool_.forked(message);
+            order_timer_.reset();
+            watch_orders();
+            reclaim_lost();
             return pool_changed();
         default: log(Level::warning, "the template sent a message of kind {}", static_cast<unsigned>(message.kind));
     }
@@ -182,6 +242,7 @@ void Supervisor::template_said(const control::Message& message) {
 void Supervisor::template_ready(const control::Message& message) {
     if (state_ != State::warming) return;
     warm_timer_.reset();
+    ready_since_ = Clock::now();
     version_ = message.text;
     board_.set_stale(false);
     set_state(State::ready, reason_);
@@ -201,16 +262,19 @@ void Supervisor::template_unfit(const control::Message& message) {
 }
 
 /// The ladder: prelude, interpreter alone, plain runs.
-void Supervisor::next_rung(control::Rung failed, const std::string& reason) {
+void Supervisor::next_rung(control::Rung failed, const std::string& reason, bool passing) {
     log(Level::info, "{} cannot be served {}: {}", program_->name(),
         failed == control::Rung::prelude ? "from its prelude" : "at all", reason);
-    if (failed != control::Rung::prelude) return refuse(reason);
+    early_losses_ = 0;
+    if (failed != control::Rung::prelude) return refuse(reason, passing);
     warm(control::Rung::interpreter);
     if (state_ == State::warming) reason_ = reason;
 }
 
-void Supervisor::refuse(const std::string& reason) {
+void Supervisor::refuse(const std::string& reason, bool passing) {
     warm_timer_.reset();
+    passing_ = passing;
+    refusing_since_ = Clock::now();
     set_state(State::refusing, reason);
     for (const Connection& each : held_) {
         if (each.complete()) each.reply(wire::ReplyKind::refused, 0, reason);
@@ -225,11 +289,32 @@ void Supervisor::settle_orders() {
 
 void Supervisor::drop_template() {
     settle_orders();
+    discard_template();
+}
+
+void Supervisor::discard_template() {
     if (!template_) return;
-    if (template_->pid() > 0) ended_template_ = template_->pid();
+    if (template_->pid() > 0) dropped_templates_.insert(template_->pid());
     template_.reset();
     pool_.forget_orders();
     warm_timer_.reset();
+    order_timer_.reset();
+}
+
+void Supervisor::reclaim_lost() {
+    if (!dropped_templates_.empty() || pool_.order_outstanding() || !place_.listener) return;
+    pool_.reclaim_lost(place_.listener.get(), template_pid());
+}
+
+/// A template that does not answer is stopped, or a fork handler of the program's hangs.
+void Supervisor::watch_orders() {
+    if (order_timer_ || !template_ || !pool_.answer_outstanding()) return;
+    order_timer_ = loop_.after(k_order_timeout, [this] {
+        order_timer_.reset();
+        if (state_ != State::ready) return;
+        discard_template();  // it is not waited for once more
+        template_lost(fmt::format("it has not forked within {} s", k_order_timeout), true);
+    });
 }
 
 void Supervisor::template_ended(const siginfo_t& info) {
@@ -238,27 +323,47 @@ void Supervisor::template_ended(const siginfo_t& info) {
     if (!template_) return;  // its last packet said why
     const bool was_ready = state_ == State::ready;
     const control::Rung rung = template_->rung();
+    const bool exited = info.si_code == CLD_EXITED;
+    const std::string how = fmt::format("{} {} {}", program_->interpreter(),
+                                        exited ? "ended with status" : "was killed by signal", info.si_status);
+    if (was_ready) return template_lost(how, !exited);
     drop_template();
     if (state_ == State::stopping) return;
-    const std::string how = fmt::format("{} {} {}", program_->interpreter(),
-                                        info.si_code == CLD_EXITED ? "ended with status" : "was killed by signal",
-                                        info.si_status);
     log(Level::warning, "the template is gone: {}", how);
     pool_.retire_spares();
-    if (!was_ready) return next_rung(rung, how);
-    warm(rung);
+    next_rung(rung, how, !exited);
 }
 
+/// One that was ready. Another is made on the same rung, unless that has been of no use several times.
+void Supervisor::template_lost(const std::string& how, bool passing) {
+    log(Level::warning, "the template is gone: {}", how);
+    drop_template();
+    pool_.retire_spares();
+    early_losses_ = seconds_since(ready_since_) < k_early ? early_losses_ + 1 : 0;
+    if (early_losses_ >= k_max_early_losses) return next_rung(rung_, how, passing);
+    warm(rung_);
+}
+
+/// Its client waits for the next template. It is told to connect anew if none is to come: a spare's last word
+/// may be read after its template has been dropped.
 void Supervisor::stale(Fd connection) {
+    if (state_ != State::ready && state_ != State::warming) {
+        if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
+        return;
+    }
     board_.set_stale(true);
-    held_.emplace_back(std::move(connection));
-    held_.back().reply(wire::ReplyKind::warming, 0, {});
+    if (connection) {
+        held_.emplace_back(loop_, std::move(connection), Connection::AlreadyRead{},
+                           [this](Connection& gone, const std::optional<Program>&) { drop(gone); });
+        held_.back().reply(wire::ReplyKind::warming, 0, {});
+    }
     if (state_ == State::ready) restart();
 }
 
 void Supervisor::restart() {
-    if (state_ != State::ready && state_ != State::refusing) return;
+    if (state_ == State::idle || state_ == State::stopping) return;
     log(Level::info, "making another template of {}", program_->name());
+    early_losses_ = 0;
     board_.set_stale(true);
     drop_template();
     pool_.retire_spares();
@@ -280,32 +385,38 @@ void Supervisor::order_spares() {
     if (pool_.wasted() > k_max_wasted) {
         drop_template();
         pool_.retire_spares();
-        return refuse("spares end before they have served");
+        return refuse(pool_.fork_failed() ? "the template cannot fork" : "spares end before they have served",
+                      pool_.fork_failed());
     }
     while (const auto slot = pool_.slot_for_spare(k_spares)) {
-        if (!template_->order_spare(*slot)) return;  // it is gone: SIGCHLD is on its way
+        if (template_->order_spare(*slot)) continue;
+        pool_.order_failed(*slot);  // it is gone: SIGCHLD is on its way
+        break;
     }
+    watch_orders();
 }
 
 void Supervisor::child_ended() {
     pool_.drain();
     while (reap_one()) continue;
+    reclaim_lost();
 }
 
 /// A child that nobody knows is a spare whose Forked is not handled yet, or a grandchild whose parent, a
-/// command, is gone. Its pid stays taken until it is reaped, so it is looked at first.
+/// command, is gone. What it sent before it ended is read first.
 bool Supervisor::reap_one() {
     siginfo_t info{};
     const int kinds = WEXITED | WSTOPPED | WNOHANG;
     if (waitid(P_ALL, 0, &info, kinds | WNOWAIT) != 0 || info.si_pid == 0) return false;
     const pid_t pid = info.si_pid;
-    if (template_ && template_->pid() != pid) settle_orders();
     pool_.drain();
     if (waitid(P_PID, static_cast<id_t>(pid), &info, kinds) != 0 || info.si_pid == 0) return true;
     if (template_ && template_->pid() == pid && info.si_code != CLD_STOPPED) {
         template_ended(info);
-    } else if (pid != ended_template_) {
+    } else if (!dropped_templates_.contains(pid)) {
         pool_.child_changed(info);
+    } else if (info.si_code != CLD_STOPPED) {
+        dropped_templates_.erase(pid);
     }
     return true;
 }
@@ -316,9 +427,10 @@ void Supervisor::update_idle_timer() {
     idle_timer_.reset();
     if (state_ == State::warming || state_ == State::stopping) return;
     if (!held_.empty() || !pool_.commands().empty()) return;
-    const bool serving = state_ == State::ready;
-    idle_timer_ = loop_.after(serving ? idle_timeout_ : std::min(idle_timeout_, k_no_program_timeout),
-                              [this] { idle_time_over(); });
+    double seconds = state_ == State::ready ? idle_timeout_ : std::min(idle_timeout_, k_no_program_timeout);
+    // Those who are refused do not keep us: the next server may find that it can serve.
+    if (state_ == State::refusing) seconds = std::max(0.0, seconds - seconds_since(refusing_since_));
+    idle_timer_ = loop_.after(seconds, [this] { idle_time_over(); });
 }
 
 void Supervisor::idle_time_over() {
@@ -326,7 +438,7 @@ void Supervisor::idle_time_over() {
     pool_.drain();
     if (!held_.empty() || !pool_.commands().empty()) return;
     if (!pool_.retire_spares()) return;  // one has just taken a connection: its handover is on its way
-    if (!give_up_socket()) {             // the spares are replaced as they are reaped
+    if (!give_up_socket(0)) {            // the spares are replaced as they are reaped
         idle_timer_ = loop_.after(k_retry_exit, [this] { idle_time_over(); });
         return;
     }
@@ -335,13 +447,31 @@ void Supervisor::idle_time_over() {
 }
 
 /// A path that is ours must not outlive us, and an activator must not find it gone while it looks.
-/// False if an activator is at work.
-bool Supervisor::give_up_socket() const {
+/// False if an activator is at work for longer than `seconds`. Once it is given up whatever is at the path is
+/// another server's.
+bool Supervisor::give_up_socket(double seconds) {
     if (place_.own_path.empty()) return true;
+    const auto start = Clock::now();
     const Fd directory(open(place_.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (directory && flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
-    unlink(place_.own_path.c_str());
+    while (directory && flock(directory.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        if (seconds_since(start) >= seconds) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    if (own_socket_ && own_socket_ == file_id(place_.own_path)) unlink(place_.own_path.c_str());
+    place_.own_path.clear();
+    if (left_) left_();
     return true;
+}
+
+/// The path stays, as that of a dead server, if an activator keeps the directory locked: it has found us
+/// listening, its client will not, and the next one binds it anew.
+void Supervisor::leave_socket() {
+    if (!give_up_socket(k_lock_timeout)) {
+        log(Level::warning, "the lock of {} is held: {} is left", place_.directory, place_.own_path);
+        place_.own_path.clear();
+    }
+    accepting_.reset();
+    place_.listener.reset();
 }
 
 void Supervisor::stop(bool now) {
@@ -349,7 +479,7 @@ void Supervisor::stop(bool now) {
     set_state(State::stopping);
     drop_template();
     pool_.retire_spares();
-    if (!place_.own_path.empty()) unlink(place_.own_path.c_str());
+    if (!place_.own_path.empty()) leave_socket();
     held_.clear();
     if (pool_.commands().empty()) return end();
     if (now) pool_.signal_commands(SIGKILL);
@@ -365,7 +495,7 @@ void Supervisor::end() {
     drop_template();
     if (!pool_.retire_spares()) return;
     pool_.await_spares();
-    if (ended_template_ > 0) waitpid(ended_template_, nullptr, 0);
+    for (const pid_t pid : dropped_templates_) waitpid(pid, nullptr, 0);
     loop_.exit(0);
 }
 

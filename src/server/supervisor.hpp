@@ -3,24 +3,31 @@
 //
 //   idle ──first request──► warming ──ready──► ready ──stale, restart──► warming
 //                              │ unfit: next rung of the ladder, then
-//                              └──► refusing ──another file──► warming
+//                              └──► refusing ──another file, or after a reason that may pass──► warming
 //   any ──stop, TERM, idle time──► stopping ──no commands──► exit 0
 //
 // Who accepts: in `ready` only spares do; in all other states but `stopping`
 // only the supervisor, and not before the last spare has been reaped: both on
-// one socket would leave the supervisor blocked in an accept(2) that a spare won.
+// one socket would have them serve the wrong client. An accept(2) of the supervisor is bounded all the same.
 //
 // Idle exit against a connection: the exit happens only if every spare was
 // retired before it had taken one (control.hpp). What is still in the
 // listening queue stays there for the next server if the socket is the
 // manager's; if it is ours its path is unlinked first, and closing resets what
-// is queued. A client that is reset before `started` connects anew, so no
+// is queued: at once also when commands still run, so that a client that comes
+// while we are stopping starts the next server. A client that is reset before `started` connects anew, so no
 // order of events loses a run.
 #pragma once
 
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "board.hpp"
@@ -33,6 +40,15 @@
 
 namespace quicken::server {
 
+/// Which file a path names; see stat(2).
+struct FileId {
+    dev_t device;
+    ino_t inode;
+    friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+std::optional<FileId> file_id(const std::string& path);
+
 enum class State { idle, warming, ready, refusing, stopping };
 
 /// How the server came to be.
@@ -42,6 +58,7 @@ struct Place {
     std::string directory;  // of the socket
     std::string own_path;   // the socket's path if it is ours to unlink; empty under systemd
     std::string library;    // the hook
+    rlimit fd_limit{};      // RLIMIT_NOFILE for templates
 };
 
 class Supervisor {
@@ -66,6 +83,9 @@ class Supervisor {
     pid_t template_pid() const { return template_ ? template_->pid() : 0; }
     /// Called when something that status shows has changed.
     void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
+    /// Called once the socket's path has been given up, with the directory still locked: what else is at a path
+    /// of ours must go before another server starts.
+    void on_leave(std::function<void()> callback) { left_ = std::move(callback); }
 
    private:
     void set_state(State state, std::string reason = {});
@@ -81,10 +101,15 @@ class Supervisor {
     void template_ready(const control::Message& message);
     void template_unfit(const control::Message& message);
     void template_ended(const siginfo_t& info);
-    void next_rung(control::Rung failed, const std::string& reason);
-    void refuse(const std::string& reason);
+    void template_lost(const std::string& how, bool passing);
+    void watch_orders();
+    void next_rung(control::Rung failed, const std::string& reason, bool passing = false);
+    void refuse(const std::string& reason, bool passing = false);
+    bool still_refused(const Program& program) const;
     void settle_orders();
     void drop_template();
+    void discard_template();
+    void reclaim_lost();
     void stale(Fd connection);
 
     void pool_changed();
@@ -93,8 +118,11 @@ class Supervisor {
     bool reap_one();
     void update_idle_timer();
     void idle_time_over();
-    bool give_up_socket() const;
+    bool give_up_socket(double seconds);
+    void leave_socket();
     void end();
+
+    using Clock = std::chrono::steady_clock;
 
     Loop& loop_;
     Place place_;
@@ -105,16 +133,25 @@ class Supervisor {
     std::string version_;
     std::optional<Program> program_;
     std::unique_ptr<TemplateProcess> template_;
-    pid_t ended_template_ = 0;
+    std::set<pid_t> dropped_templates_;  // killed, not yet reaped
+    std::optional<FileId> own_socket_;   // what is at own_path as long as that is ours
+    Clock::time_point ready_since_;
+    Clock::time_point refusing_since_;
+    control::Rung rung_ = control::Rung::prelude;  // of the template, or of the last one
+    bool passing_ = false;       // the reason to refuse may pass
+    unsigned early_losses_ = 0;  // templates lost in a row soon after they were ready
     std::list<Connection> held_;
     double idle_timeout_;
     std::function<void()> changed_;
+    std::function<void()> left_;
     Source accepting_;
     Source children_;
     Source terminate_;
     Source interrupt_;
     Source idle_timer_;
     Source warm_timer_;
+    Source order_timer_;
+    Source accept_timer_;
     Source stop_timer_;
 };
 

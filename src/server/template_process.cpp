@@ -53,6 +53,7 @@ struct Plan {
     Fd library;                   // if the hook's path cannot be said in LD_PRELOAD
     int directory = -1;
     mode_t umask = 0;
+    rlimit fd_limit{};
 };
 
 std::string code_of(const Program& program) {
@@ -76,7 +77,8 @@ std::vector<std::string> plan_arguments(const Program& program) {
                              code_of(program)}) {
         arguments.push_back(std::move(text));
     }
-    for (const char* argument : program.arguments()) arguments.emplace_back(argument);
+    // Only sys.argv[0]: the rest is this client's own, and may be secret.
+    arguments.emplace_back(program.arguments().at(0));
     return arguments;
 }
 
@@ -130,6 +132,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     for (int fd = 0; fd < 3; ++fd) dup2(null, fd);
     if (null > 2) close(null);
     umask(plan.umask);
+    if (setrlimit(RLIMIT_NOFILE, &plan.fd_limit) != 0) fail();
     if (fchdir(plan.directory) != 0) fail();
     for (const Fd& fd : plan.inherited) fcntl(fd.get(), F_SETFD, 0);
     if (plan.library) fcntl(plan.library.get(), F_SETFD, 0);
@@ -173,6 +176,7 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
                       high_copy(inheritance.board)};
     plan.directory = program.directory.get();
     plan.umask = program.request.umask;
+    plan.fd_limit = inheritance.fd_limit;
     plan.arguments = plan_arguments(program);
     plan.environment = plan_environment(plan, program, rung, library);
     plan.argument_pointers = pointers(plan.arguments);

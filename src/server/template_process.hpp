@@ -1,6 +1,7 @@
 // The template's process, from outside: started, listened to, ordered to fork.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -18,7 +19,8 @@ namespace quicken::server {
 struct Inheritance {
     int listener;
     int board;
-    int handoff;  // the spares' end
+    int handoff;      // the spares' end
+    rlimit fd_limit;  // RLIMIT_NOFILE as the server was started with
 };
 
 class TemplateProcess {
