@@ -89,11 +89,12 @@ void relay(Run& run, ReplyReader& replies, pid_t pid, std::span<const std::uint3
     pollfd polls[2] = {{replies.fd(), POLLIN, 0}, {take_over(run, inherited), POLLIN, 0}};
     for (;;) {
         if (sys::ppoll(polls, 2, nullptr, nullptr) < 0) continue;  // EINTR
-        if (polls[0].revents != 0) {
+        if (polls[1].revents != 0) {
+            // First: the report of a command is queued before its connection ends.
+            forward(polls[1].fd, pid);
+        } else if (polls[0].revents != 0) {
             if (replies.receive() < 0) lose();
             take_replies(replies);
-        } else if (polls[1].revents != 0) {
-            forward(polls[1].fd, pid);
         }
     }
 }

@@ -6,6 +6,7 @@ Usage: client_test.py CLIENT PRINT_TARGET [unittest arguments]
 
 import array
 import concurrent.futures
+import ctypes
 import os
 import resource
 import shutil
@@ -443,6 +444,18 @@ class RelayTest(unittest.TestCase):
         connection.reply(STARTED, pid=command.pid)
         wait_until(lambda: not os.path.exists(f"/proc/{client.pid}/fd/1"))
         return client, connection
+
+    def test_report_before_the_end_of_the_connection(self):
+        """Both are there when the client looks: the report counts, as it was queued first."""
+        with Bed() as bed:
+            client, connection, _ = bed.listen().serve()
+            client.send_signal(signal.SIGSTOP)
+            wait_until(lambda: state(client.pid) == "T")
+            connection.reply(STARTED, pid=os.getpid())
+            ctypes.CDLL(None).sigqueue(client.pid, 63, ctypes.c_void_p(5 << 8))
+            connection.close()
+            client.send_signal(signal.SIGCONT)
+            self.assertEqual(bed.finish(client), (5, b"", b"quicken: warm run\n"))
 
     def test_signals_reach_the_command(self):
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2,
