@@ -59,7 +59,9 @@ bool take_answer(ReplyReader& replies, Answer& answer) {
     }
 }
 
-constexpr bool is_ignored_by_default(int signal) { return signal == SIGCONT || signal == SIGWINCH; }
+constexpr bool is_ignored_by_default(int signal) {
+    return signal == SIGCONT || signal == SIGWINCH;
+}
 
 /// A signal before the commit point has its effect on the client itself.
 void act_on(int signals) {

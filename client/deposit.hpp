@@ -13,8 +13,8 @@ namespace quicken::client {
 
 class Deposit {
  public:
-    /// Deposits those of fds 0, 1 and 2 that are open, and `inherited`. Returns nullptr, or why only a plain run is
-    /// right.
+    /// Deposits those of fds 0, 1 and 2 that are open, and `inherited`. Returns nullptr, or why only a plain
+    /// run is right.
     const char* make(std::span<const std::uint32_t> inherited);
 
     /// Which of fds 0, 1 and 2 were open: bit N for fd N.

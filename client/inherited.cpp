@@ -35,7 +35,9 @@ int number_of(const char* name) {
     return number;
 }
 
-bool is_inherited(int fd) { return fd > 2 && (sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0; }
+bool is_inherited(int fd) {
+    return fd > 2 && (sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0;
+}
 
 /// The directory lists fds in ascending order (fs/proc/fd.c).
 const char* list(std::size_t& count) {

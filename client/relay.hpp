@@ -13,7 +13,6 @@ namespace quicken::client {
 
 /// Passes signals on to the command `pid`, stops when it stops and ends as it
 /// ends.
-[[noreturn]] void relay(Run& run, ReplyReader& replies, pid_t pid,
-                        std::span<const std::uint32_t> inherited);
+[[noreturn]] void relay(Run& run, ReplyReader& replies, pid_t pid, std::span<const std::uint32_t> inherited);
 
 }  // namespace quicken::client

@@ -19,7 +19,7 @@ namespace quicken::client {
 
 namespace {
 
-constexpr long k_send_limit = 5;  // seconds without progress
+constexpr long k_send_limit = 5;      // seconds without progress
 constexpr std::size_t k_own_fds = 2;  // the connection and the working directory
 
 struct Block {

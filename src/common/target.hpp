@@ -87,8 +87,8 @@ const char* get_environment(char** environment, std::string_view name);
 /// script does (entry), then `arguments`. Writes at most `size` pointers, the
 /// last of them nullptr; returns false if they do not fit. `code` gets the
 /// code of an entry (at least 2 * k_max_name + 512 bytes).
-bool plain_arguments(const Target& target, const char* name, char** arguments, char* code, std::size_t code_size,
-                     char** out, std::size_t size);
+bool plain_arguments(const Target& target, const char* name, char** arguments, char* code,
+                     std::size_t code_size, char** out, std::size_t size);
 
 /// Source of the program that `-c` gets for an entry: sys.path has no entry
 /// for the working directory, sys.argv[0] is the entry's text. False if it does

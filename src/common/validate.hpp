@@ -16,7 +16,9 @@ namespace quicken::wire {
 inline constexpr int k_request_fds = 2;  // the deposit and the working directory
 
 /// Offsets of a body's parts, in bytes. Valid only after check_header.
-constexpr std::size_t directory_offset(const Request& request) { return request.name_length; }
+constexpr std::size_t directory_offset(const Request& request) {
+    return request.name_length;
+}
 constexpr std::size_t interpreter_offset(const Request& request) {
     return directory_offset(request) + request.directory_length;
 }
@@ -26,7 +28,9 @@ constexpr std::size_t options_offset(const Request& request) {
 constexpr std::size_t argv_offset(const Request& request) {
     return options_offset(request) + request.options_length;
 }
-constexpr std::size_t environ_offset(const Request& request) { return argv_offset(request) + request.argv_length; }
+constexpr std::size_t environ_offset(const Request& request) {
+    return argv_offset(request) + request.argv_length;
+}
 
 constexpr std::size_t extra_offset(const Request& request) {
     return environ_offset(request) + request.environ_length;
@@ -75,8 +79,7 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
     if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
         return "the request names nothing that can be run";
     }
-    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 ||
-        fd_count != k_request_fds) {
+    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 || fd_count != k_request_fds) {
         return "the request's fds are not what it says";
     }
     return nullptr;

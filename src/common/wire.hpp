@@ -7,13 +7,11 @@
 // deposit is a SOCK_SEQPACKET socket whose queue holds the fds that the program
 // inherits: a first message with those named by Request::fd_mask, ascending,
 // then messages of k_fds_per_message at most (unix(7), SCM_MAX_FD) with those
-// above 2. The client has the socket too and withdraws them if it gives up. It then only reads: zero or more replies, of which
-// `started` is the commit point. Until a client has seen `started` its program
-// has not been run and will not be once the client has shut the connection
-// down: the server's send of `started` and the client's shutdown(2) are
-// ordered by the client socket's own lock (unix(7)), so that either the
-// client finds `started` in its queue after the shutdown, or the server's send
-// fails with EPIPE and it runs nothing.
+// above 2. The client has the socket too and withdraws them if it gives up. It then only reads: zero or more
+// replies, of which `started` is the commit point. Until a client has seen `started` its program has not been
+// run and will not be once the client has shut the connection down: the server's send of `started` and the
+// client's shutdown(2) are ordered by the client socket's own lock (unix(7)), so that either the client finds
+// `started` in its queue after the shutdown, or the server's send fails with EPIPE and it runs nothing.
 //
 // Freestanding: includes nothing that needs a C or C++ library.
 #pragma once
@@ -28,13 +26,13 @@ inline constexpr std::uint32_t k_protocol = 2;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
-inline constexpr std::uint32_t k_max_body = 8U << 20;      // bytes
-inline constexpr std::uint32_t k_max_name = 4096;          // bytes, also for directory and interpreter
-inline constexpr std::uint32_t k_max_options = 4096;       // bytes
-inline constexpr std::uint32_t k_max_strings = 1U << 20;   // argv and environ entries, each
-inline constexpr std::uint32_t k_max_extra = 4096;         // fds above 2
+inline constexpr std::uint32_t k_max_body = 8U << 20;     // bytes
+inline constexpr std::uint32_t k_max_name = 4096;         // bytes, also for directory and interpreter
+inline constexpr std::uint32_t k_max_options = 4096;      // bytes
+inline constexpr std::uint32_t k_max_strings = 1U << 20;  // argv and environ entries, each
+inline constexpr std::uint32_t k_max_extra = 4096;        // fds above 2
 inline constexpr std::uint32_t k_fds_per_message = 200;
-inline constexpr std::uint32_t k_max_reply_text = 4096;    // bytes
+inline constexpr std::uint32_t k_max_reply_text = 4096;  // bytes
 /// Seconds a server waits for a request to be complete once it has accepted.
 inline constexpr int k_request_timeout = 1;
 
@@ -79,9 +77,9 @@ struct Request {
     std::uint32_t argv_length;
     std::uint32_t envc;
     std::uint32_t environ_length;
-    std::uint32_t extra_count;         // fds above 2 that are passed; their numbers are the body's last part
-    std::uint64_t signal_mask;         // bit N-1: signal N is blocked
-    Identity script;                   // of a file; otherwise all 0
+    std::uint32_t extra_count;  // fds above 2 that are passed; their numbers are the body's last part
+    std::uint64_t signal_mask;  // bit N-1: signal N is blocked
+    Identity script;            // of a file; otherwise all 0
 };
 
 enum class ReplyKind : std::uint32_t {

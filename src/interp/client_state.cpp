@@ -90,12 +90,15 @@ NamespaceLink namespace_of(pid_t pid, const char* name) {
 }
 
 const char* more_confined(pid_t client, const Status& theirs) {
-    if (theirs.no_new_privileges > own.status.no_new_privileges) return "the client has no_new_privs, the server has not";
+    if (theirs.no_new_privileges > own.status.no_new_privileges)
+        return "the client has no_new_privs, the server has not";
     if (theirs.seccomp > own.status.seccomp) return "the client has a seccomp filter, the server has none";
-    if ((own.status.capabilities & ~theirs.capabilities) != 0) return "the client has fewer capabilities than the server";
+    if ((own.status.capabilities & ~theirs.capabilities) != 0)
+        return "the client has fewer capabilities than the server";
     for (std::size_t i = 0; i < k_namespaces; ++i) {
         const NamespaceLink link = namespace_of(client, k_namespace_names[i]);
-        if (strcmp(link.text, own.namespaces[i].text) != 0) return "the client is in other namespaces than the server";
+        if (strcmp(link.text, own.namespaces[i].text) != 0)
+            return "the client is in other namespaces than the server";
     }
     return nullptr;
 }
@@ -126,7 +129,8 @@ void adopt_scheduling(pid_t client) {
         sched_setscheduler(0, policy, &parameters);
     }
     const long io_priority = syscall(SYS_ioprio_get, k_io_who_process, client);
-    if (io_priority >= 0 && io_priority != own.io_priority) syscall(SYS_ioprio_set, k_io_who_process, 0, io_priority);
+    if (io_priority >= 0 && io_priority != own.io_priority)
+        syscall(SYS_ioprio_set, k_io_who_process, 0, io_priority);
     cpu_set_t affinity;
     if (sched_getaffinity(client, sizeof affinity, &affinity) == 0 && !CPU_EQUAL(&affinity, &own.affinity)) {
         sched_setaffinity(0, sizeof affinity, &affinity);
@@ -149,7 +153,8 @@ void adopt_oom_score(pid_t client) {
 
 void note_own_state() {
     read_status(getpid(), own.status);
-    for (std::size_t i = 0; i < k_namespaces; ++i) own.namespaces[i] = namespace_of(getpid(), k_namespace_names[i]);
+    for (std::size_t i = 0; i < k_namespaces; ++i)
+        own.namespaces[i] = namespace_of(getpid(), k_namespace_names[i]);
     for (unsigned resource = 0; resource < RLIM_NLIMITS; ++resource) {
         getrlimit(static_cast<__rlimit_resource>(resource), &own.limits[resource]);
     }

@@ -18,7 +18,7 @@ namespace quicken::interp {
 namespace {
 
 constexpr int k_status_flush_failed = 120;  // Py_RunMain: the streams could not be flushed
-constexpr int k_linger = 4000;              // µs, so that the kernel's tear-down does not take the client's core
+constexpr int k_linger = 4000;  // µs, so that the kernel's tear-down does not take the client's core
 
 struct Ending {
     int status = 0;
@@ -40,7 +40,8 @@ int system_exit_status(PyObject* value) {
     }
     PyObject* stream = py.PySys_GetObject("stderr");
     if (stream != nullptr && stream != py.none) {
-        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) == 0) py.PyFile_WriteString("\n", stream);
+        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) == 0)
+            py.PyFile_WriteString("\n", stream);
     } else {
         const Ref text(py.PyObject_Str(code.get()));
         const Ref bytes(text ? py.PyUnicode_AsUTF8String(text.get()) : nullptr);
@@ -116,7 +117,8 @@ void flush_c_stream(FILE* stream) {
 void stop_tracing() {
     for (const char* name : {"settrace", "setprofile"}) {
         PyObject* function = py.PySys_GetObject(name);
-        const Ref done(function != nullptr ? py.PyObject_CallFunctionObjArgs(function, py.none, nullptr) : nullptr);
+        const Ref done(function != nullptr ? py.PyObject_CallFunctionObjArgs(function, py.none, nullptr)
+                                           : nullptr);
         if (!done) py.PyErr_Clear();
     }
 }
@@ -140,8 +142,8 @@ bool flush_streams() {
     exit(status);
 }
 
-/// The client waits for this signal alone, blocked: it is in its queue whatever it does at the moment. The client
-/// cannot have been replaced by another process of its pid: the supervisor kills us when it goes.
+/// The client waits for this signal alone, blocked: it is in its queue whatever it does at the moment. The
+/// client cannot have been replaced by another process of its pid: the supervisor kills us when it goes.
 /// Where the queue is full (RLIMIT_SIGPENDING) the supervisor reports, from our exit status.
 bool report(int wait_status) {
     sigval value{};

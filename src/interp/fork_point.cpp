@@ -98,7 +98,8 @@ const char* changed_process_state() {
         }
     }
     siginfo_t child{};
-    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0) return "the prelude leaves a child process";
+    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0)
+        return "the prelude leaves a child process";
     return nullptr;
 }
 

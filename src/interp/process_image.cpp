@@ -22,7 +22,9 @@ uint64_t field(const char* text, int number) {
     return at != nullptr ? strtoull(at + 1, nullptr, 10) : 0;
 }
 
-uint64_t address(const char* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
+uint64_t address(const char* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer);
+}
 
 }  // namespace
 

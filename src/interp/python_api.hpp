@@ -69,7 +69,7 @@ const char* load_python();
 
 /// A reference that is ours. Needs the GIL.
 class Ref {
-   public:
+ public:
     Ref() = default;
     explicit Ref(PyObject* owned) : object_(owned) {}
     static Ref borrow(PyObject* object) {
@@ -100,7 +100,7 @@ class Ref {
         object_ = nullptr;
     }
 
-   private:
+ private:
     PyObject* object_ = nullptr;
 };
 

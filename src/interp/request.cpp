@@ -71,7 +71,9 @@ bool receive_all(int connection, char* data, std::size_t size, std::size_t have,
 
 }  // namespace
 
-void prepare_to_receive() { first_buffer = static_cast<char*>(malloc(k_first_read)); }
+void prepare_to_receive() {
+    first_buffer = static_cast<char*>(malloc(k_first_read));
+}
 
 const char* receive_request(int connection, Received& received) {
     if (first_buffer == nullptr) return "no memory for the request";
@@ -98,7 +100,8 @@ const char* receive_request(int connection, Received& received) {
     }
     if (!receive_all(connection, received.body, received.size, have, received, deadline)) return "";
     received.body[received.size] = '\0';
-    if (const char* wrong = wire::check_body(received.request, received.body, received.fd_count)) return wrong;
+    if (const char* wrong = wire::check_body(received.request, received.body, received.fd_count))
+        return wrong;
     received.deposit = received.fds[0];
     received.directory = received.fds[1];
     received.fd_count = 0;
@@ -107,10 +110,12 @@ const char* receive_request(int connection, Received& received) {
 
 /// The client has put all of them in before it sent the request.
 const char* take_deposit(Received& received) {
-    const int wanted = __builtin_popcount(received.request.fd_mask) + static_cast<int>(received.request.extra_count);
+    const int wanted =
+        __builtin_popcount(received.request.fd_mask) + static_cast<int>(received.request.extra_count);
     char byte = 0;
     do {
-        if (receive_part(received.deposit, &byte, 1, received, MSG_DONTWAIT) <= 0) return "the client has withdrawn";
+        if (receive_part(received.deposit, &byte, 1, received, MSG_DONTWAIT) <= 0)
+            return "the client has withdrawn";
     } while (received.fd_count < wanted);
     close(received.deposit);
     return received.fd_count == wanted ? nullptr : "the request's fds are not what it says";

@@ -12,11 +12,11 @@ inline constexpr int k_max_passed = 3 + wire::k_max_extra;  // fds 0, 1, 2 and o
 /// Owns its fds and its body until release_fds(); lives for the rest of the process once it is served.
 struct Received {
     wire::Request request{};
-    char* body = nullptr;       // request's body and one NUL
-    std::uint32_t size = 0;     // of the body
+    char* body = nullptr;    // request's body and one NUL
+    std::uint32_t size = 0;  // of the body
     int deposit = -1;
     int directory = -1;
-    int fds[k_max_passed];      // from the deposit: the first fd_count are valid
+    int fds[k_max_passed];  // from the deposit: the first fd_count are valid
     int fd_count = 0;
 
     const char* arguments() const { return body + wire::argv_offset(request); }

@@ -40,7 +40,8 @@ int take_connection(control::Slot& slot) {
     int connection = -1;
     do {
         connection = accept4(template_.listener, nullptr, nullptr, SOCK_CLOEXEC);
-    } while (connection < 0 && (errno == EINTR || errno == ECONNABORTED || errno == EMFILE || errno == ENFILE));
+    } while (connection < 0 &&
+             (errno == EINTR || errno == ECONNABORTED || errno == EMFILE || errno == ENFILE));
     if (connection < 0) _exit(1);
     auto expected = control::SlotState::idle;
     if (!slot.state.compare_exchange_strong(expected, control::SlotState::taken)) _exit(0);
@@ -54,7 +55,8 @@ int take_connection(control::Slot& slot) {
 /// nullptr, or why this peer is not served.
 const char* check_peer(int connection, ucred& peer) {
     socklen_t size = sizeof peer;
-    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "the client has no identity";
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return "the client has no identity";
     if (peer.uid != geteuid()) return "the client is another user";
     if (peer.pid == 0) return "the client is in another pid namespace";
     return nullptr;
@@ -122,7 +124,8 @@ const char* take_extra_fds(Received& received, int& connection) {
     for (std::uint32_t i = 0; i < count; ++i) {
         const int number = received.extra_number(i);
         if (number < 3) return "the client's fds have numbers out of range";
-        if (fcntl(number, F_GETFD) >= 0) return "the program holds an fd that the client passes another one at";
+        if (fcntl(number, F_GETFD) >= 0)
+            return "the program holds an fd that the client passes another one at";
         if (dup2(extra[i], number) != number) return "cannot take the client's fds";
         close(extra[i]);
     }
@@ -143,7 +146,8 @@ bool take_environment(const Received& received) {
     return true;
 }
 
-/// As the interpreter makes posix.environ: the first of several equal names wins, what has no name is left out.
+/// As the interpreter makes posix.environ: the first of several equal names wins, what has no name is left
+/// out.
 Ref environment_dict() {
     Ref dict(py.PyDict_New());
     for (char** entry = environ; dict && *entry != nullptr; ++entry) {
@@ -151,7 +155,8 @@ Ref environment_dict() {
         if (equals == nullptr) continue;
         const Ref name(py.PyBytes_FromStringAndSize(*entry, equals - *entry));
         if (py.PyDict_Contains(dict.get(), name.get()) == 1) continue;
-        const Ref value(py.PyBytes_FromStringAndSize(equals + 1, static_cast<Py_ssize_t>(strlen(equals + 1))));
+        const Ref value(
+            py.PyBytes_FromStringAndSize(equals + 1, static_cast<Py_ssize_t>(strlen(equals + 1))));
         if (py.PyDict_SetItem(dict.get(), name.get(), value.get()) != 0) dict.reset();
     }
     return dict;
@@ -193,7 +198,8 @@ void become_client(int& connection, pid_t client, Received& received) {
     char directory[sizeof template_.directory];
     const bool same_directory =
         getcwd(directory, sizeof directory) != nullptr && strcmp(directory, template_.directory) == 0;
-    if (const char* failed = adopt_state(client, received.request.signal_mask, ignored)) refuse(connection, failed);
+    if (const char* failed = adopt_state(client, received.request.signal_mask, ignored))
+        refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
     show_command_line(received);
     const Ref environment = environment_dict();
@@ -220,7 +226,8 @@ void serve_one(std::uint32_t slot) {
     const char* wrong = receive_request(connection, received);
     if (wrong != nullptr && wrong[0] == '\0') _exit(0);
     if (wrong != nullptr) refuse(connection, wrong);
-    if (!(received.request.instance == template_.instance)) refuse(connection, "the request is for another server");
+    if (!(received.request.instance == template_.instance))
+        refuse(connection, "the request is for another server");
     if (!(received.request.script == template_.script) && !is_current()) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);

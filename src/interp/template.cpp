@@ -96,7 +96,7 @@ bool read_arguments(int argc, char** argv, Launch& launch) {
     launch.rest_count = argc - (i + 6);
     template_.what = strcmp(template_.what_text, "file") == 0     ? wire::What::file
                      : strcmp(template_.what_text, "module") == 0 ? wire::What::module
-                                                                   : wire::What::entry;
+                                                                  : wire::What::entry;
     return read_instance(argv[i + 4]);
 }
 
@@ -204,7 +204,9 @@ Ref prepare() {
     return program;
 }
 
-Ref attribute(const Ref& object, const char* name) { return Ref(py.PyObject_GetAttrString(object.get(), name)); }
+Ref attribute(const Ref& object, const char* name) {
+    return Ref(py.PyObject_GetAttrString(object.get(), name));
+}
 
 void remember_identity(const Ref& program) {
     const Ref identity = attribute(program, "identity");
@@ -245,7 +247,8 @@ PyObject* evaluate(const Ref& program) {
 int note_event(const char* event, PyObject* arguments, void*) {
     static bool inside = false;
     if (template_.waiting || inside) return 0;
-    const bool wanted = strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 || strncmp(event, "socket.", 7) == 0;
+    const bool wanted =
+        strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 || strncmp(event, "socket.", 7) == 0;
     if (!wanted) return 0;
     inside = true;
     const Ref name(py.PyUnicode_FromString(event));
@@ -262,7 +265,8 @@ bool has_fork_point(const Ref& program) {
 
 }  // namespace
 
-Ref call_bootstrap(const char* function, PyObject* first, PyObject* second, PyObject* third, PyObject* fourth) {
+Ref call_bootstrap(const char* function, PyObject* first, PyObject* second, PyObject* third,
+                   PyObject* fourth) {
     PyObject* callable = py.PyDict_GetItemString(template_.bootstrap.get(), function);
     return Ref(py.PyObject_CallFunctionObjArgs(callable, first, second, third, fourth, nullptr));
 }

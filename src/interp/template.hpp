@@ -24,15 +24,15 @@ struct Template {
     wire::What what = wire::What::file;
     const char* what_text = "";
     const char* name = "";
-    const char* code = "";          // of an entry
+    const char* code = "";  // of an entry
     wire::Instance instance{};
-    wire::Identity script{};        // of a file: as it was when it was read
+    wire::Identity script{};  // of a file: as it was when it was read
     mode_t umask = 0;
-    char directory[4096] = {};      // as it was before the prelude
-    char* arguments = nullptr;      // of a plain run up to the program's own: strings end to end
+    char directory[4096] = {};  // as it was before the prelude
+    char* arguments = nullptr;  // of a plain run up to the program's own: strings end to end
     std::size_t arguments_size = 0;
-    bool waiting = false;           // the fork point has been reached
-    Ref bootstrap;                  // namespace of bootstrap.py
+    bool waiting = false;  // the fork point has been reached
+    Ref bootstrap;         // namespace of bootstrap.py
 };
 
 extern Template template_;

@@ -18,7 +18,9 @@ Board::Board() : fd_(memfd_create("quicken-board", MFD_CLOEXEC)) {
     for (std::uint32_t slot = control::k_slots; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
-Board::~Board() { munmap(memory_, sizeof(control::Board)); }
+Board::~Board() {
+    munmap(memory_, sizeof(control::Board));
+}
 
 std::optional<std::uint32_t> Board::take() {
     if (free_.empty()) return std::nullopt;

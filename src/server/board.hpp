@@ -11,7 +11,7 @@
 namespace quicken::server {
 
 class Board {
-   public:
+ public:
     Board();
     ~Board();
     Board(const Board&) = delete;
@@ -27,7 +27,7 @@ class Board {
     void set_stale(bool stale) { memory_->stale.store(stale ? 1 : 0); }
     int fd() const { return fd_.get(); }
 
-   private:
+ private:
     Fd fd_;
     control::Board* memory_ = nullptr;
     std::vector<std::uint32_t> free_;

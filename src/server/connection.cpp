@@ -52,7 +52,8 @@ bool send_reply(int connection, wire::ReplyKind kind, int value, int pid, std::s
     return sent == static_cast<ssize_t>(sizeof reply + text.size());
 }
 
-Connection::Connection(Loop& loop, Fd socket, Done done) : socket_(std::move(socket)), done_(std::move(done)) {
+Connection::Connection(Loop& loop, Fd socket, Done done)
+    : socket_(std::move(socket)), done_(std::move(done)) {
     readable_ = loop.on_io(socket_.get(), EPOLLIN | EPOLLRDHUP, [this](std::uint32_t) { read(); });
     deadline_ = loop.after(wire::k_request_timeout, [this] { finish(std::nullopt); });
 }
@@ -101,8 +102,8 @@ bool Connection::read_some() {
     return false;
 }
 
-/// Called again after the request is complete only when the client has gone. finish() may destroy this object:
-/// nothing of it is touched afterwards.
+/// Called again after the request is complete only when the client has gone. finish() may destroy this
+/// object: nothing of it is touched afterwards.
 void Connection::read() {
     if (complete_) return finish(std::nullopt);
     if (read_some()) return;

@@ -19,7 +19,7 @@ namespace quicken::server {
 bool send_reply(int connection, wire::ReplyKind kind, int value, int pid, std::string_view text);
 
 class Connection {
-   public:
+ public:
     /// `done` is called once: with the request, or without one if the peer went, was too slow or was refused.
     using Done = std::function<void(Connection&, std::optional<Program>)>;
 
@@ -34,7 +34,7 @@ class Connection {
     /// The request has been read: the client waits for a reply.
     bool complete() const { return complete_; }
 
-   private:
+ private:
     void read();
     /// True if there is nothing more to do now; then this object may be gone.
     bool read_some();

@@ -21,9 +21,13 @@ namespace quicken::server {
 
 namespace {
 
-const ControlObject& control(void* data) { return *static_cast<ControlObject*>(data); }
+const ControlObject& control(void* data) {
+    return *static_cast<ControlObject*>(data);
+}
 
-std::string text_of(std::string_view text) { return std::string(text); }
+std::string text_of(std::string_view text) {
+    return std::string(text);
+}
 
 /// Values of the properties of type s, by name.
 std::string text_property(const ControlObject& object, std::string_view name) {
@@ -58,14 +62,16 @@ int get_text(sd_bus*, const char*, const char*, const char* property, sd_bus_mes
     return result == -EINVAL ? sd_bus_message_append(reply, "s", valid_utf8(text).c_str()) : result;
 }
 
-int get_options(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data, sd_bus_error*) {
+int get_options(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data,
+                sd_bus_error*) {
     std::vector<const char*> options;
     if (const Program* program = control(data).supervisor().program()) options = program->options();
     options.push_back(nullptr);
     return sd_bus_message_append_strv(reply, const_cast<char**>(options.data()));
 }
 
-int get_commands(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data, sd_bus_error*) {
+int get_commands(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data,
+                 sd_bus_error*) {
     std::vector<std::uint32_t> pids;
     for (const pid_t pid : control(data).supervisor().pool().commands()) {
         pids.push_back(static_cast<std::uint32_t>(pid));
@@ -144,7 +150,8 @@ const sd_bus_vtable k_vtable[] = {
 
 std::uint64_t realtime() {
     using namespace std::chrono;
-    return static_cast<std::uint64_t>(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
+    return static_cast<std::uint64_t>(
+        duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
 }
 
 void check(int result, const char* attempt) {
@@ -168,7 +175,9 @@ ControlObject::ControlObject(Loop& loop, Supervisor& supervisor, const char* act
     listen();
 }
 
-ControlObject::~ControlObject() { withdraw(); }
+ControlObject::~ControlObject() {
+    withdraw();
+}
 
 void ControlObject::withdraw() {
     if (bound_ && bound_ == file_id(path_)) unlink(path_.c_str());
@@ -215,8 +224,8 @@ void ControlObject::accept_peer() {
     check(sd_bus_attach_event(raw, loop_.get(), SD_EVENT_PRIORITY_NORMAL), "attach");
     add_object(peer);
     sd_bus_slot* slot = nullptr;
-    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-                              "Disconnected", peer_gone, this),
+    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
+                              "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
           "watch");
     peer.disconnected.reset(slot);
     peers_.push_back(std::move(peer));
@@ -241,14 +250,16 @@ void ControlObject::publish() {
     check(sd_bus_attach_event(raw, loop_.get(), SD_EVENT_PRIORITY_IDLE), "attach");
     add_object(peer);
     sd_bus_slot* slot = nullptr;
-    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-                              "Disconnected", peer_gone, this),
+    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
+                              "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
           "watch");
     peer.disconnected.reset(slot);
     check(sd_bus_request_name_async(raw, nullptr, name.c_str(), 0, nullptr, nullptr), "name");
     peers_.push_back(std::move(peer));
 }
 
-void ControlObject::later(std::function<void()> action) { later_ = loop_.after(0, std::move(action)); }
+void ControlObject::later(std::function<void()> action) {
+    later_ = loop_.after(0, std::move(action));
+}
 
 }  // namespace quicken::server

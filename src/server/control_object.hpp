@@ -18,7 +18,7 @@
 namespace quicken::server {
 
 class ControlObject {
-   public:
+ public:
     ControlObject(Loop& loop, Supervisor& supervisor, const char* activation);
     /// Removes the socket's path, as withdraw() does.
     ~ControlObject();
@@ -37,7 +37,7 @@ class ControlObject {
     /// Stop or restart after the answer has been sent.
     void later(std::function<void()> action);
 
-   private:
+ private:
     struct Peer {
         bus::Bus bus;
         bus::Slot object;

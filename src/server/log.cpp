@@ -19,7 +19,9 @@ const char* name(Level level) {
 
 }  // namespace
 
-void log_to(Fd opened) { file = std::move(opened); }
+void log_to(Fd opened) {
+    file = std::move(opened);
+}
 
 void write_log(Level level, const std::string& text) {
     const std::string line =
@@ -27,7 +29,8 @@ void write_log(Level level, const std::string& text) {
                            fmt::localtime(std::time(nullptr)), getpid(), name(level), text)
              : fmt::format("<{}>{}\n", static_cast<int>(level), text);  // sd-daemon(3)
     // A log that cannot be written has nowhere to be complained about.
-    [[maybe_unused]] const ssize_t written = write(file ? file.get() : STDERR_FILENO, line.data(), line.size());
+    [[maybe_unused]] const ssize_t written =
+        write(file ? file.get() : STDERR_FILENO, line.data(), line.size());
 }
 
 }  // namespace quicken::server

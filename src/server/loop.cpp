@@ -61,9 +61,13 @@ void Source::enable(bool on) const {
     if (state_ != nullptr) sd_event_source_set_enabled(state_->source, on ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
-Loop::Loop() { check(sd_event_new(&event_), "make"); }
+Loop::Loop() {
+    check(sd_event_new(&event_), "make");
+}
 
-Loop::~Loop() { sd_event_unref(event_); }
+Loop::~Loop() {
+    sd_event_unref(event_);
+}
 
 Source Loop::on_io(int fd, std::uint32_t events, std::function<void(std::uint32_t)> callback) {
     auto state = std::make_shared<Source::State>();
@@ -95,6 +99,8 @@ int Loop::run() {
     return status;
 }
 
-void Loop::exit(int status) { sd_event_exit(event_, status); }
+void Loop::exit(int status) {
+    sd_event_exit(event_, status);
+}
 
 }  // namespace quicken::server

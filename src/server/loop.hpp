@@ -15,7 +15,7 @@ namespace quicken::server {
 
 /// A registration in the loop; ends with its owner.
 class Source {
-   public:
+ public:
     Source() = default;
     explicit operator bool() const { return state_ != nullptr; }
     void reset() { state_.reset(); }
@@ -23,14 +23,14 @@ class Source {
 
     struct State;
 
-   private:
+ private:
     friend class Loop;
     explicit Source(std::shared_ptr<State> state) : state_(std::move(state)) {}
     std::shared_ptr<State> state_;
 };
 
 class Loop {
-   public:
+ public:
     Loop();
     ~Loop();
     Loop(const Loop&) = delete;
@@ -48,7 +48,7 @@ class Loop {
     void exit(int status);
     sd_event* get() const { return event_; }
 
-   private:
+ private:
     sd_event* event_ = nullptr;
 };
 

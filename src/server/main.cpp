@@ -30,7 +30,9 @@ namespace {
 
 Fd passed_listener() {
     if (sd_listen_fds(1) != 1) {
-        throw Error("quicken-server is started by quicken or systemd, with one listening socket (see quicken-server(8))");
+        throw Error(
+            "quicken-server is started by quicken or systemd, with one listening socket (see "
+            "quicken-server(8))");
     }
     Fd listener(SD_LISTEN_FDS_START);
     if (sd_is_socket_unix(listener.get(), SOCK_STREAM, 1, nullptr, 0) <= 0) {
@@ -55,7 +57,8 @@ Place find_place() {
     place.instance = path.stem();
     place.directory = path.parent_path();
     const bool hexadecimal = place.instance.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (place.instance.size() != 32 || !hexadecimal) throw Error(path.string() + " is not the socket of an instance");
+    if (place.instance.size() != 32 || !hexadecimal)
+        throw Error(path.string() + " is not the socket of an instance");
     if (const char* own = std::getenv("QUICKEN_SOCKET")) place.own_path = own;
     place.library = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "quicken-interp.so";
     return place;
@@ -91,7 +94,8 @@ rlimit raise_fd_limit() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) throw_errno("read", "the limit of fds");
     const rlimit raised{limit.rlim_max, limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &raised) != 0) log(Level::warning, "raise the limit of fds: {}", errno_text(errno));
+    if (setrlimit(RLIMIT_NOFILE, &raised) != 0)
+        log(Level::warning, "raise the limit of fds: {}", errno_text(errno));
     return limit;
 }
 

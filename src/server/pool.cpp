@@ -29,7 +29,9 @@ int wait_status(const siginfo_t& info) {
 }
 
 /// True if it was there.
-bool strike(std::vector<std::uint32_t>& slots, std::uint32_t slot) { return std::erase(slots, slot) > 0; }
+bool strike(std::vector<std::uint32_t>& slots, std::uint32_t slot) {
+    return std::erase(slots, slot) > 0;
+}
 
 /// Zombies too; nothing if the kernel does not tell (proc(5), CONFIG_PROC_CHILDREN).
 std::optional<std::vector<pid_t>> children_of_ours() {
@@ -48,7 +50,8 @@ std::string file_behind(const std::filesystem::path& link) {
 
 enum class Holds { no, yes, unseen };
 
-/// Does the process have this open? A process that ends loses its fds before it is a zombie: none is no answer.
+/// Does the process have this open? A process that ends loses its fds before it is a zombie: none is no
+/// answer.
 Holds holds(pid_t pid, const std::string& file) {
     std::error_code failed;
     std::filesystem::directory_iterator entry("/proc/" + std::to_string(pid) + "/fd", failed);
@@ -64,7 +67,8 @@ Holds holds(pid_t pid, const std::string& file) {
 Pool::Pool(Loop& loop, Board& board, Listener listener)
     : loop_(loop), board_(board), listener_(std::move(listener)) {
     std::array<int, 2> ends{};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) throw_errno("make", "a socket pair");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        throw_errno("make", "a socket pair");
     our_end_ = Fd(ends[0]);
     spares_end_ = Fd(ends[1]);
     readable_ = loop.on_io(our_end_.get(), EPOLLIN, [this](std::uint32_t) { receive_one(); });
@@ -77,8 +81,8 @@ Pool::~Pool() {
 }
 
 std::size_t Pool::spares() const {
-    return static_cast<std::size_t>(
-        std::count_if(children_.begin(), children_.end(), [](const auto& each) { return !each.second.command; }));
+    return static_cast<std::size_t>(std::count_if(children_.begin(), children_.end(),
+                                                  [](const auto& each) { return !each.second.command; }));
 }
 
 std::vector<pid_t> Pool::commands() const {
@@ -215,7 +219,8 @@ bool Pool::receive_one() {
     header.msg_iovlen = 1;
     header.msg_control = ancillary.data();
     header.msg_controllen = ancillary.size();
-    if (recvmsg(our_end_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != static_cast<ssize_t>(sizeof message)) {
+    if (recvmsg(our_end_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) !=
+        static_cast<ssize_t>(sizeof message)) {
         return false;
     }
     // Without room for one more fd it is lost (MSG_CTRUNC, unix(7)); the command is there all the same.
@@ -264,7 +269,8 @@ void Pool::report(const Child& child, const siginfo_t& info) const {
                stopped ? info.si_status : wait_status(info), info.si_pid, {});
 }
 
-/// A spare that takes a client and ends with status 0 has refused it, or it was gone: no fault of the spare's.
+/// A spare that takes a client and ends with status 0 has refused it, or it was gone: no fault of the
+/// spare's.
 void Pool::count_waste(const Child& child, const siginfo_t& info) {
     const control::SlotState state = board_.state(child.slot);
     const bool failed = info.si_code != CLD_EXITED || info.si_status != 0;

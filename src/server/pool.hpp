@@ -26,10 +26,10 @@
 namespace quicken::server {
 
 class Pool {
-   public:
+ public:
     struct Listener {
-        std::function<void()> changed;        // a spare or a command came or went
-        std::function<void(Fd)> stale;        // a spare was not fit for this client
+        std::function<void()> changed;  // a spare or a command came or went
+        std::function<void(Fd)> stale;  // a spare was not fit for this client
     };
 
     Pool(Loop& loop, Board& board, Listener listener);
@@ -52,8 +52,8 @@ class Pool {
     void order_failed(std::uint32_t slot);
     /// The template is gone: what it was ordered and has not answered does not come.
     void forget_orders();
-    /// Frees the slots of forgotten orders once nobody can have them. Every template that was dropped must have
-    /// been reaped and no order be outstanding; `listener` is the socket that spares listen on.
+    /// Frees the slots of forgotten orders once nobody can have them. Every template that was dropped must
+    /// have been reaped and no order be outstanding; `listener` is the socket that spares listen on.
     void reclaim_lost(int listener, pid_t template_pid);
 
     /// Ends all spares that have not handed over. False if one of them may have taken a connection.
@@ -79,7 +79,7 @@ class Pool {
     /// There is another template, which has wasted none.
     void forgive();
 
-   private:
+ private:
     struct Child {
         std::uint32_t slot = 0;
         bool command = false;  // it has handed over

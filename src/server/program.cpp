@@ -18,7 +18,9 @@ std::vector<const char*> strings(const std::string& body, std::size_t offset, st
 
 }  // namespace
 
-std::string_view Program::name() const { return {body.data(), request.name_length}; }
+std::string_view Program::name() const {
+    return {body.data(), request.name_length};
+}
 
 std::string_view Program::directory_name() const {
     return {body.data() + wire::directory_offset(request), request.directory_length};

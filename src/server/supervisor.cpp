@@ -33,15 +33,15 @@ constexpr double k_stop_timeout = 10;             // s for commands to end by th
 constexpr double k_kill_timeout = 2;              // s more after TERM
 constexpr double k_retry_exit = 0.5;              // s until the next try if somebody else holds the directory
 constexpr std::size_t k_spares = 2;
-constexpr unsigned k_max_wasted = 10;             // spares lost in a row before the template is at fault
-constexpr int k_fork_answer = 200;                // ms
-constexpr double k_order_timeout = 5;             // s for a fork, before the template counts as hanging
-constexpr double k_early = 10;                    // s after ready: a template lost sooner is at fault itself
-constexpr unsigned k_max_early_losses = 3;        // in a row; then the next rung
-constexpr double k_passing = 1;                   // s until it is tried again after a reason that may pass
-constexpr double k_accept_pause = 0.1;            // s, while there are no fds
-constexpr double k_lock_timeout = 0.5;            // s for the directory's lock when told to stop
-constexpr double k_max_seconds = 1e9;             // no timer is longer
+constexpr unsigned k_max_wasted = 10;       // spares lost in a row before the template is at fault
+constexpr int k_fork_answer = 200;          // ms
+constexpr double k_order_timeout = 5;       // s for a fork, before the template counts as hanging
+constexpr double k_early = 10;              // s after ready: a template lost sooner is at fault itself
+constexpr unsigned k_max_early_losses = 3;  // in a row; then the next rung
+constexpr double k_passing = 1;             // s until it is tried again after a reason that may pass
+constexpr double k_accept_pause = 0.1;      // s, while there are no fds
+constexpr double k_lock_timeout = 0.5;      // s for the directory's lock when told to stop
+constexpr double k_max_seconds = 1e9;       // no timer is longer
 
 /// Seconds, or nothing if `text` is not a number >= 0.
 std::optional<double> parse_seconds(const char* text) {
@@ -56,8 +56,9 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
 
-/// accept(2) within a jiffy or two. The socket's open file is the spares' too, so it must not be non-blocking:
-/// the limit is read when a call starts, and no spare that may serve starts one while we accept.
+/// accept(2) within a jiffy or two. The socket's open file is the spares' too, so it must not be
+/// non-blocking: the limit is read when a call starts, and no spare that may serve starts one while we
+/// accept.
 Fd accept_soon(int listener) {
     const timeval limit{0, 1};
     const timeval none{};
@@ -94,7 +95,8 @@ std::optional<FileId> file_id(const std::string& path) {
 Supervisor::Supervisor(Loop& loop, Place place)
     : loop_(loop),
       place_(std::move(place)),
-      pool_(loop, board_, {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); }}),
+      pool_(loop, board_,
+            {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); }}),
       idle_timeout_(k_default_idle_timeout) {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("become", "the reaper of all commands");
     if (!place_.own_path.empty()) own_socket_ = file_id(place_.own_path);
@@ -107,11 +109,16 @@ Supervisor::Supervisor(Loop& loop, Place place)
 
 const char* Supervisor::state_name() const {
     switch (state_) {
-        case State::idle: return "idle";
-        case State::warming: return "warming";
-        case State::ready: return "ready";
-        case State::refusing: return "refusing";
-        case State::stopping: return "stopping";
+        case State::idle:
+            return "idle";
+        case State::warming:
+            return "warming";
+        case State::ready:
+            return "ready";
+        case State::refusing:
+            return "refusing";
+        case State::stopping:
+            return "stopping";
     }
     return "";
 }
@@ -147,9 +154,10 @@ void Supervisor::accept_client() {
         });
         return update_accepting();
     }
-    held_.emplace_back(loop_, std::move(socket), [this](Connection& connection, std::optional<Program> program) {
-        request_complete(connection, std::move(program));
-    });
+    held_.emplace_back(loop_, std::move(socket),
+                       [this](Connection& connection, std::optional<Program> program) {
+                           request_complete(connection, std::move(program));
+                       });
     update_idle_timer();
 }
 
@@ -162,8 +170,9 @@ void Supervisor::request_complete(Connection& connection, std::optional<Program>
     if (!program) return drop(connection);
     const wire::Instance expected = program->expected_instance();
     if (!(expected == program->request.instance)) {
-        connection.reply(wire::ReplyKind::refused, 0,
-                         "the server does not arrive at the client's instance (are its groups the client's?)");
+        connection.reply(
+            wire::ReplyKind::refused, 0,
+            "the server does not arrive at the client's instance (are its groups the client's?)");
         return drop(connection);
     }
     if (still_refused(*program)) {
@@ -179,7 +188,8 @@ void Supervisor::request_complete(Connection& connection, std::optional<Program>
 }
 
 bool Supervisor::still_refused(const Program& program) const {
-    if (state_ != State::refusing || !program_ || program_->request.script != program.request.script) return false;
+    if (state_ != State::refusing || !program_ || program_->request.script != program.request.script)
+        return false;
     return !passing_ || seconds_since(refusing_since_) < k_passing;
 }
 
@@ -201,7 +211,8 @@ bool Supervisor::apply_settings(const Connection& connection, const Program& pro
     if (path == nullptr || *path == '\0') return true;
     const std::string reason = open_log(path);
     if (reason.empty()) return true;
-    connection.reply(wire::ReplyKind::failed, 1, fmt::format("quicken: QUICKEN_LOG_FILE={}: {}", path, reason));
+    connection.reply(wire::ReplyKind::failed, 1,
+                     fmt::format("quicken: QUICKEN_LOG_FILE={}: {}", path, reason));
     return false;
 }
 
@@ -213,8 +224,8 @@ void Supervisor::warm(control::Rung rung) {
     try {
         template_ = std::make_unique<TemplateProcess>(
             loop_, *program_, rung,
-            Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.fd_limit},
-            place_.library, [this](const control::Message& message) { template_said(message); });
+            Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.fd_limit}, place_.library,
+            [this](const control::Message& message) { template_said(message); });
     } catch (const Error& error) {
         return refuse(error.what(), error.code() != 0);
     }
@@ -227,15 +238,19 @@ void Supervisor::warm(control::Rung rung) {
 
 void Supervisor::template_said(const control::Message& message) {
     switch (message.kind) {
-        case control::MessageKind::ready: return template_ready(message);
-        case control::MessageKind::unfit: return template_unfit(message);
+        case control::MessageKind::ready:
+            return template_ready(message);
+        case control::MessageKind::unfit:
+            return template_unfit(message);
         case control::MessageKind::forked:
             pool_.forked(message);
             order_timer_.reset();
             watch_orders();
             reclaim_lost();
             return pool_changed();
-        default: log(Level::warning, "the template sent a message of kind {}", static_cast<unsigned>(message.kind));
+        default:
+            log(Level::warning, "the template sent a message of kind {}",
+                static_cast<unsigned>(message.kind));
     }
 }
 
@@ -324,8 +339,9 @@ void Supervisor::template_ended(const siginfo_t& info) {
     const bool was_ready = state_ == State::ready;
     const control::Rung rung = template_->rung();
     const bool exited = info.si_code == CLD_EXITED;
-    const std::string how = fmt::format("{} {} {}", program_->interpreter(),
-                                        exited ? "ended with status" : "was killed by signal", info.si_status);
+    const std::string how =
+        fmt::format("{} {} {}", program_->interpreter(),
+                    exited ? "ended with status" : "was killed by signal", info.si_status);
     if (was_ready) return template_lost(how, !exited);
     drop_template();
     if (state_ == State::stopping) return;

@@ -62,7 +62,7 @@ struct Place {
 };
 
 class Supervisor {
-   public:
+ public:
     Supervisor(Loop& loop, Place place);
 
     void stop(bool now);
@@ -83,11 +83,11 @@ class Supervisor {
     pid_t template_pid() const { return template_ ? template_->pid() : 0; }
     /// Called when something that status shows has changed.
     void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
-    /// Called once the socket's path has been given up, with the directory still locked: what else is at a path
-    /// of ours must go before another server starts.
+    /// Called once the socket's path has been given up, with the directory still locked: what else is at a
+    /// path of ours must go before another server starts.
     void on_leave(std::function<void()> callback) { left_ = std::move(callback); }
 
-   private:
+ private:
     void set_state(State state, std::string reason = {});
     void update_accepting();
     void accept_client();
@@ -138,8 +138,8 @@ class Supervisor {
     Clock::time_point ready_since_;
     Clock::time_point refusing_since_;
     control::Rung rung_ = control::Rung::prelude;  // of the template, or of the last one
-    bool passing_ = false;       // the reason to refuse may pass
-    unsigned early_losses_ = 0;  // templates lost in a row soon after they were ready
+    bool passing_ = false;                         // the reason to refuse may pass
+    unsigned early_losses_ = 0;                    // templates lost in a row soon after they were ready
     std::list<Connection> held_;
     double idle_timeout_;
     std::function<void()> changed_;

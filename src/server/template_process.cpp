@@ -23,7 +23,8 @@ namespace quicken::server {
 
 namespace {
 
-/// A copy of `fd` where the program's own numbers do not reach; closed by exec unless the child says otherwise.
+/// A copy of `fd` where the program's own numbers do not reach; closed by exec unless the child says
+/// otherwise.
 Fd high_copy(int fd) {
     Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, control::k_first_fd));
     if (!copy) throw_errno("copy", "an fd");
@@ -37,7 +38,8 @@ void check_interpreter(const std::string& path) {
     std::array<char, 4> magic{};
     if (read(file.get(), magic.data(), magic.size()) < 0) throw_errno("read", path);
     if (magic[0] == '#' && magic[1] == '!') {
-        throw Error(path + " is a script that chooses an interpreter; name the interpreter itself with --python");
+        throw Error(path +
+                    " is a script that chooses an interpreter; name the interpreter itself with --python");
     }
     if (std::memcmp(magic.data(), "\177ELF", magic.size()) != 0) throw Error(path + " is not a program");
 }
@@ -98,10 +100,11 @@ std::vector<std::string> plan_environment(Plan& plan, const Program& program, co
         if (std::strncmp(entry, "LD_PRELOAD=", 11) != 0) environment.emplace_back(entry);
     }
     const char* others = program.variable("LD_PRELOAD");
-    environment.push_back("LD_PRELOAD=" + preload_name(plan, library) + (others != nullptr ? std::string(":") + others : ""));
-    environment.push_back(fmt::format("{}={},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
-                                      plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(),
-                                      plan.library.get(), static_cast<unsigned>(rung)));
+    environment.push_back("LD_PRELOAD=" + preload_name(plan, library) +
+                          (others != nullptr ? std::string(":") + others : ""));
+    environment.push_back(fmt::format(
+        "{}={},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(), plan.inherited[1].get(),
+        plan.inherited[2].get(), plan.inherited[3].get(), plan.library.get(), static_cast<unsigned>(rung)));
     return environment;
 }
 
@@ -163,17 +166,19 @@ pid_t start(const Plan& plan) {
 }  // namespace
 
 TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Rung rung,
-                                 const Inheritance& inheritance, const std::string& library, Received received)
+                                 const Inheritance& inheritance, const std::string& library,
+                                 Received received)
     : rung_(rung), received_(std::move(received)) {
     Plan plan;
     plan.interpreter = program.interpreter();
     check_interpreter(plan.interpreter);
     std::array<int, 2> ends{};
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) throw_errno("make", "a socket pair");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        throw_errno("make", "a socket pair");
     control_ = Fd(ends[0]);
     const Fd theirs(ends[1]);
-    plan.inherited = {high_copy(theirs.get()), high_copy(inheritance.handoff), high_copy(inheritance.listener),
-                      high_copy(inheritance.board)};
+    plan.inherited = {high_copy(theirs.get()), high_copy(inheritance.handoff),
+                      high_copy(inheritance.listener), high_copy(inheritance.board)};
     plan.directory = program.directory.get();
     plan.umask = program.request.umask;
     plan.fd_limit = inheritance.fd_limit;

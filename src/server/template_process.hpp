@@ -24,7 +24,7 @@ struct Inheritance {
 };
 
 class TemplateProcess {
-   public:
+ public:
     using Received = std::function<void(const control::Message&)>;
 
     /// Starts the program's interpreter with the hook `library`. Throws Error if that cannot be.
@@ -43,7 +43,7 @@ class TemplateProcess {
     /// Handles packets that are there, or come within `milliseconds`.
     void drain(int milliseconds);
 
-   private:
+ private:
     bool receive_one();
 
     pid_t pid_ = 0;
