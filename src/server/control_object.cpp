@@ -221,7 +221,13 @@ void ControlObject::accept_peer() {
     [[maybe_unused]] const int owned = socket.release();  // by sd-bus
     check(sd_bus_set_server(raw, 1, id), "serve");
     check(sd_bus_start(raw), "start");
-    check(sd_bus_attach_event(raw, loop_.get(), SD_EVENT_PRIORITY_NORMAL), "attach");
+    serve(std::move(peer), SD_EVENT_PRIORITY_NORMAL);
+}
+
+/// Keeps the connection until its other end goes.
+void ControlObject::serve(Peer peer, std::int64_t priority) {
+    sd_bus* raw = peer.bus.get();
+    check(sd_bus_attach_event(raw, loop_.get(), static_cast<int>(priority)), "attach");
     add_object(peer);
     sd_bus_slot* slot = nullptr;
     check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
@@ -247,15 +253,8 @@ void ControlObject::publish() {
     if (sd_bus_open_user(&raw) < 0) return;  // no user's bus here: the socket remains
     peer.bus.reset(raw);
     const std::string name = bus::k_name_prefix + supervisor_.place().instance;
-    check(sd_bus_attach_event(raw, loop_.get(), SD_EVENT_PRIORITY_IDLE), "attach");
-    add_object(peer);
-    sd_bus_slot* slot = nullptr;
-    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
-                              "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
-          "watch");
-    peer.disconnected.reset(slot);
     check(sd_bus_request_name_async(raw, nullptr, name.c_str(), 0, nullptr, nullptr), "name");
-    peers_.push_back(std::move(peer));
+    serve(std::move(peer), SD_EVENT_PRIORITY_IDLE);
 }
 
 void ControlObject::later(std::function<void()> action) {

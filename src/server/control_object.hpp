@@ -46,6 +46,7 @@ class ControlObject {
 
     void listen();
     void accept_peer();
+    void serve(Peer peer, std::int64_t priority);
     void add_object(Peer& peer);
     static int peer_gone(sd_bus_message* message, void* data, sd_bus_error* error);
 
