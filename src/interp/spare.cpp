@@ -114,7 +114,7 @@ const char* take_extra_fds(Received& received, int& connection) {
     int* extra = received.fds + (received.fd_count - static_cast<int>(count));
     const int highest = received.extra_number(count - 1);
     if (highest < 3 || highest > k_highest_fd) return "the client's fds have numbers out of range";
-    const int least = highest < control::k_first_fd ? control::k_first_fd : highest + 1;
+    const int least = highest + 1;
     for (int* ours : {&connection, &template_.handoff, &template_.listener}) {
         if (*ours <= highest && !move_above(*ours, least)) return "there is no room for the client's fds";
     }

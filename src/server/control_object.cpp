@@ -100,9 +100,9 @@ int call_stop(sd_bus_message* message, void* data, sd_bus_error*) {
     return sd_bus_reply_method_return(message, nullptr);
 }
 
+/// Before the answer: who runs the program after it gets the new template.
 int call_restart(sd_bus_message* message, void* data, sd_bus_error*) {
-    auto& object = *static_cast<ControlObject*>(data);
-    object.later([&object] { object.supervisor().restart(); });
+    static_cast<ControlObject*>(data)->supervisor().restart();
     return sd_bus_reply_method_return(message, nullptr);
 }
 

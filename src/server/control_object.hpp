@@ -34,7 +34,7 @@ class ControlObject {
     Supervisor& supervisor() const { return supervisor_; }
     const char* activation() const { return activation_; }
     std::uint64_t since() const { return since_; }
-    /// Stop or restart after the answer has been sent.
+    /// After the answer has been sent: the stop, which may end the server at once.
     void later(std::function<void()> action);
 
  private:
