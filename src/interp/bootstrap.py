@@ -411,6 +411,29 @@ def after_fork():
     numpy_random = sys.modules.get('numpy.random')
     if numpy_random is not None:
         numpy_random.seed()
+    _rehearse()
+
+
+def _rehearse():
+    """Does, while nobody waits, what a command is about to do, without an effect: the pages that this writes
+    (counts of references, above all) are the spare's own by then. A first write to a shared page costs
+    2.7 microseconds, and there are hundreds."""
+    environ = dict(posix.environ)
+    posix.environ.clear()
+    posix.environ.update(environ)
+    arguments = [str(number) for number in range(8)]
+    del arguments
+    for size in range(16, 1024, 16):
+        _kept = [bytes(size) for _ in range(4)]
+    gc = _own_import('gc')
+    callbacks, gc.callbacks[:] = gc.callbacks[:], []
+    gc.collect()
+    gc.callbacks[:] = callbacks
+    _open_files(gc)
+    for stream in (sys.stdout, sys.stderr):
+        if type(stream) is io.TextIOWrapper:
+            stream.write('')
+            stream.flush()
 
 
 # --- in the command --------------------------------------------------------------------
@@ -527,11 +550,16 @@ def release_main():
         names = main.__dict__
         for name in [n for n, v in names.items() if not isinstance(v, kept) and n[:2] != '__']:
             names.pop(name, None)
+    gc.callbacks.clear()  # an interpreter's end does not call them
     gc.collect()
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    for file in [each for each in gc.get_objects() if type(each) in kinds]:
+    for file in _open_files(gc):
         if file is not sys.stdout and file is not sys.stderr:
             _flush_quietly(file)
+
+
+def _open_files(gc):
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    return [each for each in gc.get_objects() if type(each) in kinds]
 
 
 def _flush_quietly(file):
