@@ -87,14 +87,22 @@ void relay(Run& run, ReplyReader& replies, pid_t pid, std::span<const std::uint3
     take_replies(replies);  // a short command may have ended already
     if (pid <= 1) lose();   // kill(2) would take it for something else
     pollfd polls[2] = {{replies.fd(), POLLIN, 0}, {take_over(run, inherited), POLLIN, 0}};
+    bool orphaned = false;
     for (;;) {
         if (sys::ppoll(polls, 2, nullptr, nullptr) < 0) continue;  // EINTR
         if (polls[1].revents != 0) {
             // First: the report of a command is queued before its connection ends.
             forward(polls[1].fd, pid);
         } else if (polls[0].revents != 0) {
-            if (replies.receive() < 0) lose();
-            take_replies(replies);
+            if (orphaned) lose();
+            if (replies.receive() >= 0) {
+                take_replies(replies);
+                continue;
+            }
+            // The supervisor is gone; its command may still run, and reports before it ends.
+            polls[0].fd = sys::pidfd_open(pid);
+            if (polls[0].fd < 0) lose();
+            orphaned = true;
         }
     }
 }

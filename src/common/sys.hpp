@@ -186,6 +186,11 @@ inline int kill(pid_t pid, int signal) {
 
 // Processes.
 
+/// Close-on-exec; readable once the process has ended.
+inline int pidfd_open(pid_t pid) {
+    return static_cast<int>(call(__NR_pidfd_open, pid, 0));
+}
+
 inline pid_t getpid() {
     return static_cast<pid_t>(call(__NR_getpid));
 }

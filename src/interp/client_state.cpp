@@ -19,6 +19,7 @@ constexpr int k_io_who_process = 1;  // IOPRIO_WHO_PROCESS, linux/ioprio.h
 
 /// The lines of /proc/PID/status (proc(5)) that matter here.
 struct Status {
+    std::uint64_t blocked = 0;
     std::uint64_t ignored = 0;
     std::uint64_t capabilities = 0;
     unsigned no_new_privileges = 0;
@@ -67,6 +68,7 @@ bool read_status(pid_t pid, Status& status) {
     char text[4096];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
     if (!read_file(path, text, sizeof text)) return false;
+    status.blocked = hexadecimal(text, "\nSigBlk:\t");
     status.ignored = hexadecimal(text, "\nSigIgn:\t");
     status.capabilities = hexadecimal(text, "\nCapEff:\t");
     status.no_new_privileges = static_cast<unsigned>(hexadecimal(text, "\nNoNewPrivs:\t"));
@@ -177,6 +179,11 @@ const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored
     // In this process's own words: the kernel's set is 64 bits, glibc's is larger.
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
     return nullptr;
+}
+
+bool blocks_signal(pid_t pid, int signal) {
+    Status status;
+    return read_status(pid, status) && (status.blocked >> (signal - 1) & 1) != 0;
 }
 
 }  // namespace quicken::interp

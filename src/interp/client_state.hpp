@@ -24,4 +24,7 @@ void note_own_state();
 /// nullptr, or why a client like this must not be served: a server must not be a way out of a sandbox.
 const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored);
 
+/// Whether process `pid` has `signal` blocked; false if there is no such process.
+bool blocks_signal(pid_t pid, int signal);
+
 }  // namespace quicken::interp

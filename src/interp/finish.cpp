@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client_state.hpp"
+#include "common/wire.hpp"
 #include "template.hpp"
 
 namespace quicken::interp {
@@ -142,10 +144,14 @@ bool flush_streams() {
     exit(status);
 }
 
-/// The client waits for this signal alone, blocked: it is in its queue whatever it does at the moment. The
-/// client cannot have been replaced by another process of its pid: the supervisor kills us when it goes.
+/// The client has this signal blocked: it is in its queue whatever it does at the moment. That its pid has
+/// become another process's would take all other pids to be handed out between its end and our SIGKILL, which
+/// the supervisor sends as soon as it sees that end. Without a supervisor nobody does: then only a process
+/// that blocks the signal gets it, which no other than a client is known to do and none is killed by.
 /// Where the queue is full (RLIMIT_SIGPENDING) the supervisor reports, from our exit status.
 bool report(int wait_status) {
+    if (getppid() != command_.supervisor && !blocks_signal(command_.client, wire::k_report_signal))
+        return false;
     sigval value{};
     value.sival_int = wait_status;
     return sigqueue(command_.client, wire::k_report_signal, value) == 0;

@@ -237,7 +237,7 @@ void serve_one(std::uint32_t slot) {
     close(template_.handoff);
     close(template_.listener);
     prctl(PR_SET_PDEATHSIG, 0);
-    command_ = {getpid(), peer.pid, slot};
+    command_ = {getpid(), peer.pid, getppid(), slot};
     if (!send_reply(connection, wire::ReplyKind::started, 0, command_.pid, "")) {
         template_.board->slots[slot].state.store(control::SlotState::retired);  // never started: not counted
         _exit(0);

@@ -41,6 +41,7 @@ extern Template template_;
 struct Command {
     pid_t pid = 0;
     pid_t client = 0;
+    pid_t supervisor = 0;
     std::uint32_t slot = 0;
 };
 

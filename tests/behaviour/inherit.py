@@ -529,6 +529,15 @@ class Inherit:
             with self.subTest(body=body):
                 self.assertEqual([seen[0]] * 2, seen[1:])
 
+    def test_killed_supervisor(self):
+        """A command outlives it and still tells its client how it ended."""
+        script = self.script("import time; print('up', flush=True); time.sleep(0.5); sys.exit(7)")
+        process = self.bed.start([script])
+        self.assertEqual(b"up\n", process.stdout.readline())
+        os.kill(self.bed.server_pid(script), signal.SIGKILL)
+        self.assertEqual((b"", b""), process.communicate(timeout=harness.TIMEOUT))
+        self.assertEqual(7, process.returncode)
+
     def test_killed_client(self):
         """SIGKILL cannot be relayed; the command ends within a second all the same."""
         for warm, client, command in self.listening():
