@@ -4,8 +4,8 @@ Clients are spawned by posix_spawn(3), so that they, not this driver, are what t
 status is checked: a command prints its arguments and its standard input and exits with a status of its own.
 
 What must not grow, of supervisor and template: open files (their kinds, from /proc/PID/fd), VmRSS, and RssAnon,
-which is what a leak adds to; both within 1 MB. Of the server: processes, zombies included; sockets; terminals in /dev/pts.
-QUICKEN_TEST_ROUNDS sets the number of sequential runs (at least 200).
+which is what a leak adds to; both within 1 MB. Of the server: processes, zombies included, and sockets. In a bed, whose
+/dev/pts is its own, also terminals. QUICKEN_TEST_ROUNDS sets the number of sequential runs (at least 200).
 """
 
 import os
@@ -93,6 +93,20 @@ def children(parent):
     return [pid for _, pid in sorted(found)]
 
 
+def is_supervisor(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe") == harness.SERVER
+    except OSError:
+        return False
+
+
+def terminals():
+    """How many there are; 0 where others open some too."""
+    with open("/proc/self/mounts", "r") as mounts:
+        private = "bed-pts /dev/pts " in mounts.read()
+    return len(os.listdir("/dev/pts")) if private else 0
+
+
 @harness.each_activation
 class Soak:
     def setUp(self):
@@ -122,12 +136,12 @@ class Soak:
             "files of the supervisor": open_files(supervisor),
             "files of the template": open_files(template),
             "sockets": sorted(self.bed.socket_files()),
-            "terminals": len(os.listdir("/dev/pts")),
+            "terminals": terminals(),
             "commands": self.bed.status(self.script)["commands_running"],
         }
 
     def settled(self):
-        """The holdings when they have been the same for half a second: spares are made after a command has been started."""
+        """The holdings, once they have been the same for half a second: a spare is replaced after its run has begun."""
         since, last = time.monotonic(), None
         deadline = since + 20
         while time.monotonic() < min(since + 0.5, deadline):
@@ -159,6 +173,15 @@ class Soak:
         work()
         self.assert_nothing_grew(holdings, sizes)
         return sizes
+
+    def test_a_hundred_at_once_start_one_server(self):
+        clients = [self.client() for _ in range(AT_ONCE)]
+        for client in clients:
+            self.assertEqual(client.expected(), client.finish())
+        self.assertEqual(1, len([pid for pid in self.bed.processes() if is_supervisor(pid)]))
+        holdings = self.settled()
+        self.assert_runs(20)
+        self.assertEqual(holdings, self.settled())
 
     def test_a_hundred_at_once(self):
         def work():
