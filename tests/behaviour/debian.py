@@ -269,7 +269,8 @@ def test_of(name, ways, prepare):
 
 def case_of(activation, programs):
     tests = {"test_" + name.replace("-", "_"): test_of(name, ways, prepare) for name, ways, prepare in programs}
-    return type(f"Debian_{activation}", (Runs, harness.Case), {"activation": activation, "__module__": __name__, **tests})
+    members = {"activation": activation, "__module__": __name__, **tests}
+    return type(f"Debian_{activation}", (Runs, harness.Case), members)
 
 
 Debian_systemd = case_of("systemd", PROGRAMS)

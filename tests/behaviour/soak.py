@@ -123,6 +123,15 @@ class Soak:
             client = self.client()
             self.assertEqual(client.expected(), client.finish())
 
+    def assert_run_at_once(self):
+        clients = [self.client() for _ in range(AT_ONCE)]
+        results = [client.finish() for client in clients]  # of all before the first is judged: none is left behind
+        for client, result in zip(clients, results):
+            self.assertEqual(client.expected(), result)
+
+    def supervisors(self):
+        return len([pid for pid in self.bed.processes() if is_supervisor(pid)])
+
     def holdings(self):
         """All that must be the same after more runs."""
         supervisor = self.bed.server_pid(self.script)
@@ -175,10 +184,8 @@ class Soak:
         return sizes
 
     def test_a_hundred_at_once_start_one_server(self):
-        clients = [self.client() for _ in range(AT_ONCE)]
-        for client in clients:
-            self.assertEqual(client.expected(), client.finish())
-        self.assertEqual(1, len([pid for pid in self.bed.processes() if is_supervisor(pid)]))
+        self.assert_run_at_once()
+        self.assertEqual(1, self.supervisors())
         holdings = self.settled()
         self.assert_runs(20)
         self.assertEqual(holdings, self.settled())
@@ -186,9 +193,7 @@ class Soak:
     def test_a_hundred_at_once(self):
         def work():
             for _ in range(5):
-                clients = [self.client() for _ in range(AT_ONCE)]
-                for client in clients:
-                    self.assertEqual(client.expected(), client.finish())
+                self.assert_run_at_once()
 
         self.assert_nothing_grows(work)
         self.assert_count(self.started, lambda: self.bed.commands_run(self.script), "not all runs were the server's")
@@ -196,6 +201,27 @@ class Soak:
     def test_thousands_in_a_row(self):
         self.assert_nothing_grows(lambda: self.assert_runs(ROUNDS - SETTLED))
         self.assert_count(ROUNDS, lambda: self.bed.commands_run(self.script), "not all runs were the server's")
+
+    def assert_killed(self, client, number, seed):
+        """It has come to its end before, or by the signal."""
+        result = client.finish()
+        # Python only tells of a KeyboardInterrupt, and goes on, where it cannot raise one.
+        if result != client.expected() and b"KeyboardInterrupt" not in result[1]:
+            self.assertEqual(-number, result[0], f"seed {seed}: {result}")
+
+    def test_killed_first_runs(self):
+        """Who starts the server is killed while doing so: others with it and after it are served, by one server."""
+        seed = random.randrange(1 << 32)
+        chance = random.Random(seed)
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) * 5:
+            self.bed.ctl("stop", "--file", self.script)
+            victim, *others = [self.client() for _ in range(chance.randrange(1, 4))]
+            time.sleep(chance.random() * 0.1)
+            os.kill(victim.pid, number)
+            self.assert_killed(victim, number, seed)
+            for client in [*others, self.client()]:
+                self.assertEqual(client.expected(), client.finish(), f"seed {seed}")
+            self.assertEqual(1, self.supervisors(), f"seed {seed}")
 
     def test_killed_clients(self):
         """Ten at a time, up to half of them killed, at any time of their lives; the others do not notice."""
@@ -211,12 +237,10 @@ class Soak:
                     time.sleep(chance.choice((0, 0.001, 0.005)))
                     os.kill(client.pid, number)
                 for client in clients:
-                    result = client.finish()
-                    if client not in victims:
-                        self.assertEqual(client.expected(), result, f"seed {seed}")
-                    elif result != client.expected() and b"KeyboardInterrupt" not in result[1]:
-                        # Python may only tell of one, and go on, where an exception cannot be raised.
-                        self.assertEqual(-victims[client], result[0], f"seed {seed}: {result}")
+                    if client in victims:
+                        self.assert_killed(client, victims[client], seed)
+                    else:
+                        self.assertEqual(client.expected(), client.finish(), f"seed {seed}")
 
         self.assert_nothing_grows(work)
         before = self.bed.commands_run(self.script)
