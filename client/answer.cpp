@@ -45,6 +45,7 @@ bool take_answer(ReplyReader& replies, Answer& answer) {
             case wire::ReplyKind::started:
                 answer.kind = Answer::Kind::started;
                 answer.pid = reply.pid;
+                answer.group = reply.value;
                 return true;
             case wire::ReplyKind::refused:
                 answer.reason = text;
@@ -98,7 +99,7 @@ void give_up(ReplyReader& replies, Answer& answer) {
 /// Signals that come while we wait stay queued until it is known whom they are for: a command that has
 /// been started, although we have not read it yet, must get them.
 Answer await_answer(Run& run, ReplyReader& replies) {
-    Answer answer{Answer::Kind::plain, 0, {}, false};
+    Answer answer{Answer::Kind::plain, 0, 0, {}, false};
     timespec limit = k_first_limit;
     bool was_cold = false;
     const int signals = sys::signalfd(run.signals.relayed(), SFD_CLOEXEC | SFD_NONBLOCK);

@@ -41,20 +41,21 @@ long put_streams(int socket, std::uint32_t streams) {
 
 }  // namespace
 
-const char* Deposit::make(std::span<const std::uint32_t> inherited) {
+const char* Deposit::make(std::uint32_t terminal, std::span<const std::uint32_t> inherited) {
     int ends[2];
     if (sys::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, ends) < 0) return "no socket can be made";
     ours_ = lift(ends[0]);
     theirs_ = lift(ends[1]);
-    long sent = put_streams(ours_, streams_);
+    long sent = put_streams(ours_, streams_ & ~terminal);
     if (sent == -EBADF) {  // one of the streams is closed: it is to stay so
         streams_ = open_streams();
-        sent = put_streams(ours_, streams_);
+        sent = put_streams(ours_, streams_ & ~terminal);
     }
     while (sent >= 0 && !inherited.empty()) {
         Passed<wire::k_fds_per_message> passed;
         while (!inherited.empty() && passed.length < CMSG_LEN(sizeof passed.fds)) {
-            passed.add(static_cast<int>(inherited.front()));
+            if ((inherited.front() & wire::k_terminal_fd) == 0)
+                passed.add(static_cast<int>(inherited.front()));
             inherited = inherited.subspan(1);
         }
         sent = put(ours_, passed);

@@ -13,9 +13,9 @@ namespace quicken::client {
 
 class Deposit {
  public:
-    /// Deposits those of fds 0, 1 and 2 that are open, and `inherited`. Returns nullptr, or why only a plain
-    /// run is right.
-    const char* make(std::span<const std::uint32_t> inherited);
+    /// Deposits those of fds 0, 1 and 2 that are open, and `inherited`, but for those of the terminal: bits
+    /// of `terminal`, marked numbers (wire.hpp). Returns nullptr, or why only a plain run is right.
+    const char* make(std::uint32_t terminal, std::span<const std::uint32_t> inherited);
 
     /// Which of fds 0, 1 and 2 were open: bit N for fd N.
     std::uint32_t streams() const { return streams_; }

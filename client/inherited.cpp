@@ -63,7 +63,7 @@ const char* list(std::size_t& count) {
 
 }  // namespace
 
-const char* find_inherited(std::size_t ours, bool hole, std::span<const std::uint32_t>& found) {
+const char* find_inherited(std::size_t ours, bool hole, std::span<std::uint32_t>& found) {
     struct stat status;
     const bool counted = sys::stat(k_directory, status) == 0 && status.st_size > 0;
     found = {};

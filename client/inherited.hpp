@@ -15,6 +15,6 @@ namespace quicken::client {
 /// opened ourselves; `hole`: one of 0, 1 and 2 is closed. One system call where there are none (stat(2) of
 /// /proc/self/fd tells the number of open fds since Linux 6.2; before, they are listed).
 /// An empty reason means success; otherwise why only a plain run is right.
-const char* find_inherited(std::size_t ours, bool hole, std::span<const std::uint32_t>& found);
+const char* find_inherited(std::size_t ours, bool hole, std::span<std::uint32_t>& found);
 
 }  // namespace quicken::client

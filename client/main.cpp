@@ -23,9 +23,9 @@ int connect(Run& run, const wire::Instance& instance) {
     return connection.fd;
 }
 
-[[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer, const Outgoing& request) {
+[[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer, Outgoing& request) {
     if (run.verbose) say({answer.cold || run.activated ? "cold run" : "warm run"});
-    relay(run, replies, answer.pid, request.inherited);
+    relay(run, replies, {answer.pid, answer.group}, request);
 }
 
 [[noreturn]] void run_served(Run& run) {

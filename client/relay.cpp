@@ -1,12 +1,19 @@
-// The command leads a process group of its own, so a signal from the terminal,
-// which goes to the whole foreground group, goes on to the command's group;
-// one that somebody sent to this process goes on to the command alone.
+// A signal from the terminal, which goes to the whole foreground group, goes on
+// to the command's group; one that somebody sent to this process goes on to
+// the command alone.
 //
 // A pid could have been given to another process by the time a signal is sent
 // to it. After `exited` none is sent; there remains the moment between the
 // reaping of the command and the arrival of `exited`, in which a signal sent
 // to the client may go to nobody, and would go astray only if the kernel had
 // handed out all other pids in that moment.
+//
+// With a terminal the command has one of its own (common/session.hpp). It may
+// use it, and this one is raw, from its start if it is the only program that
+// wants it; otherwise it is in the background there until it asks, which the
+// kernel tells by stopping it with SIGTTIN or SIGTTOU. So what is typed for
+// another program of the pipeline, or for the shell that comes next, stays
+// where it is.
 #include "relay.hpp"
 
 #include <sys/signalfd.h>
@@ -15,96 +22,224 @@
 #include <csignal>
 #include <string_view>
 
+#include "common/session.hpp"
 #include "common/sys.hpp"
 #include "ending.hpp"
 #include "message.hpp"
+#include "pump.hpp"
 
 namespace quicken::client {
 
 namespace {
 
-[[noreturn]] void lose() {
-    die(1, {"the server ended before the program did; its exit status is lost"});
+constexpr std::size_t k_max_unread = 4096;  // N_TTY_BUF_SIZE: a terminal keeps no more
+
+bool is_from_job_control(int signal) {
+    return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
-/// Returns when all that was received has been acted on.
-void take_replies(ReplyReader& replies) {
-    wire::Reply reply;
-    std::string_view text;
-    for (;;) {
-        switch (replies.next(reply, text)) {
-            case ReplyReader::Next::incomplete:
-                return;
-            case ReplyReader::Next::malformed:
-                lose();
-            case ReplyReader::Next::reply:
-                break;
+class Relay {
+ public:
+    Relay(Run& run, ReplyReader& replies, Command command, Outgoing& request)
+        : run_(run),
+          replies_(replies),
+          command_(command),
+          terminal_(request.terminal),
+          leader_(replies.fd(1)),
+          has_terminal_(replies.fd(0) >= 0),
+          pump_(terminal_, replies.fd(0), command.group) {
+        may_read_ = has_terminal_ && (request.request.terminal & wire::k_foreground) != 0;
+        if (may_read_) terminal_.make_raw();
+        if (has_terminal_) terminal_.copy_size(replies.fd(0));  // it may have changed meanwhile
+        take_over(request);
+    }
+
+    [[noreturn]] void run() {
+        take_replies();                                        // a short command may have ended already
+        if (command_.pid <= 1 || command_.group <= 1) lose();  // kill(2) would take it for something else
+        pollfd polls[4] = {{replies_.fd(), POLLIN, 0}, {signals_, POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
+        for (;;) {
+            const int milliseconds = has_terminal_ ? pump_.watch(polls[2], polls[3]) : -1;
+            timespec limit{0, milliseconds * 1000000L};
+            if (sys::ppoll(polls, has_terminal_ ? 4 : 2, milliseconds < 0 ? nullptr : &limit, nullptr) < 0)
+                continue;
+            if (has_terminal_) pump_.handle(polls[2], polls[3]);
+            if (polls[1].revents != 0) {
+                // First: the report of a command is queued before its connection ends.
+                forward();
+            } else if (polls[0].revents != 0) {
+                hear(polls[0]);
+            }
         }
-        if (reply.kind == wire::ReplyKind::exited) end_as(reply.value);
-        // The shell is to see a stopped job. Its SIGCONT continues us and goes
-        // on to the command like every other signal.
-        if (reply.kind == wire::ReplyKind::stopped) sys::kill(sys::getpid(), SIGSTOP);
     }
-}
 
-/// An fd of the signals to relay, or -errno. Standard error stays for what the
-/// client may have to say; the others are the command's now: the reader of a
-/// pipe is to see its end when the command closes it, and its writer is to
-/// get SIGPIPE.
-int take_over(Run& run, std::span<const std::uint32_t> inherited) {
-    if (sys::close_range(STDIN_FILENO, STDOUT_FILENO) < 0) {  // Linux before 5.9
-        sys::close(STDIN_FILENO);
-        sys::close(STDOUT_FILENO);
+ private:
+    [[noreturn]] void lose() {
+        terminal_.restore();
+        die(1, {"the server ended before the program did; its exit status is lost"});
     }
-    for (const std::uint32_t fd : inherited) sys::close(static_cast<int>(fd));
-    const int fd = sys::signalfd(run.signals.relayed() | report_signal(), SFD_CLOEXEC);
-    if (fd < 0) run.signals.restore();  // better to die by them than to be deaf
-    return fd;
-}
 
-/// A failure is ignored: the command is gone, and `exited` is on its way.
-void forward(int signals, pid_t pid) {
-    signalfd_siginfo info;
-    if (sys::read(signals, &info, sizeof info) != static_cast<long>(sizeof info)) return;
-    const int signal = static_cast<int>(info.ssi_signo);
-    if (signal == wire::k_report_signal) {
-        if (info.ssi_code == SI_QUEUE && static_cast<pid_t>(info.ssi_pid) == pid) end_as(info.ssi_int);
-        return;
+    /// Standard error stays for what the client may have to say; the other fds are the command's now: the
+    /// reader of a pipe is to see its end when the command closes it, and its writer is to get SIGPIPE.
+    void take_over(const Outgoing& request) {
+        if (sys::close_range(STDIN_FILENO, STDOUT_FILENO) < 0) {  // Linux before 5.9
+            sys::close(STDIN_FILENO);
+            sys::close(STDOUT_FILENO);
+        }
+        for (const std::uint32_t fd : request.inherited)
+            sys::close(static_cast<int>(fd & ~wire::k_terminal_fd));
+        signals_ = sys::signalfd(run_.signals.relayed() | report_signal(), SFD_CLOEXEC);
+        if (signals_ < 0) run_.signals.restore();  // better to die by them than to be deaf
     }
-    if (signal == SIGCONT) {
-        // A shell continues all of a job, and a stop from the terminal has
-        // stopped all of the command's group.
-        sys::kill(-pid, signal);
-        return;
+
+    void hear(pollfd& connection) {
+        if (orphaned_) lose();
+        if (replies_.receive() >= 0) return take_replies();
+        // The supervisor is gone; its command may still run, and reports before it ends.
+        connection.fd = sys::pidfd_open(command_.pid);
+        if (connection.fd < 0) lose();
+        orphaned_ = true;
     }
-    if (is_ignored(signal)) return;
-    sys::kill(info.ssi_code == SI_KERNEL ? -pid : pid, signal);
-}
+
+    /// Returns when all that was received has been acted on.
+    void take_replies() {
+        wire::Reply reply;
+        std::string_view text;
+        for (;;) {
+            switch (replies_.next(reply, text)) {
+                case ReplyReader::Next::incomplete:
+                    return;
+                case ReplyReader::Next::malformed:
+                    lose();
+                case ReplyReader::Next::reply:
+                    break;
+            }
+            if (reply.kind == wire::ReplyKind::exited) end(reply.value);
+            if (reply.kind == wire::ReplyKind::stopped) command_stopped(reply.value);
+        }
+    }
+
+    // --- the command's end
+
+    [[noreturn]] void end(int status) {
+        if (has_terminal_) {
+            pump_.drain();
+            const bool killed = (status & 0x7f) != 0;  // wait(2)
+            if (killed) {
+                terminal_.restore();
+            } else {
+                char unread[k_max_unread];
+                terminal_.adopt(replies_.fd(0), unread, pump_.take_unread(unread, sizeof unread));
+            }
+            if (!pump_.is_closed()) leave_rest();
+        }
+        end_as(status);
+    }
+
+    /// The command has left processes that use its terminal: what they print still comes.
+    void leave_rest() {
+        if (sys::fork() != 0) return;
+        sys::close(STDERR_FILENO);
+        sys::close(replies_.fd());
+        run_.signals.restore();
+        pump_.run_to_end();
+    }
+
+    // --- signals
+
+    /// A failure is ignored: the command is gone, and `exited` is on its way.
+    void forward() {
+        signalfd_siginfo info;
+        if (sys::read(signals_, &info, sizeof info) != static_cast<long>(sizeof info)) return;
+        const int signal = static_cast<int>(info.ssi_signo);
+        const auto sender = static_cast<pid_t>(info.ssi_pid);
+        if (signal == wire::k_report_signal) {
+            if (info.ssi_code == SI_QUEUE && sender == command_.pid) end(info.ssi_int);
+            return;
+        }
+        if (signal == SIGCONT) return proceed();
+        if (is_ignored(signal)) return;
+        if (has_terminal_ && info.ssi_code != SI_KERNEL && sender == sys::getpid()) return;  // to our group
+        if (has_terminal_ && signal == SIGWINCH && terminal_.copy_size(replies_.fd(0)) && may_read_) return;
+        sys::kill(info.ssi_code == SI_KERNEL ? -command_.group : command_.pid, signal);
+    }
+
+    // --- stop and go on
+
+    void tell_leader(session::Kind kind) const {
+        const session::Message message{kind, 0};
+        sys::write(leader_, &message, sizeof message);
+    }
+
+    /// The shell is to see a stopped job. Its SIGCONT continues us and goes on to the command.
+    void command_stopped(int signal) {
+        if (!has_terminal_) {
+            sys::kill(sys::getpid(), SIGSTOP);
+            return;
+        }
+        const bool asks = signal == SIGTTIN || signal == SIGTTOU;
+        if (asks && !may_read_ && terminal_.in_foreground()) return grant();
+        pump_.drain();
+        terminal_.adopt(replies_.fd(0), nullptr, 0);
+        wants_terminal_ = wants_terminal_ || may_read_ || asks;
+        may_read_ = false;
+        if (!is_from_job_control(signal)) {
+            sys::kill(sys::getpid(), SIGSTOP);
+        } else if (!stop_group(signal)) {
+            // Nobody would continue us. To a process that reads, the kernel says so by an error.
+            if (asks) tell_leader(session::Kind::abandon);
+            proceed();
+        }
+    }
+
+    /// As the terminal stops a group, so that a shell script that we are part of stops as well. False if we
+    /// are not stopped by it.
+    static bool stop_group(int signal) {
+        const sys::SignalSet set = sys::signal_bit(signal);
+        sys::SignalSet before = 0;
+        sys::kill(0, signal);
+        sys::sigprocmask(SIG_UNBLOCK, &set, &before);
+        sys::sigprocmask(SIG_SETMASK, &before, nullptr);
+        sys::SignalSet pending = 0;
+        sys::sigpending(pending);
+        return (pending & sys::signal_bit(SIGCONT)) != 0;
+    }
+
+    void grant() {
+        terminal_.make_raw();
+        may_read_ = true;
+        tell_leader(session::Kind::foreground);
+    }
+
+    /// A stop from the terminal has stopped all of the command's group, so all of it is continued.
+    void proceed() {
+        if (!has_terminal_) {
+            sys::kill(-command_.group, SIGCONT);
+            return;
+        }
+        terminal_.copy_size(replies_.fd(0));
+        if (terminal_.in_foreground() && (wants_terminal_ || may_read_)) return grant();
+        may_read_ = false;
+        tell_leader(session::Kind::proceed);
+    }
+
+    Run& run_;
+    ReplyReader& replies_;
+    Command command_;
+    Terminal& terminal_;
+    int leader_;
+    bool has_terminal_;
+    bool may_read_ = false;        // the command is in the foreground of its terminal
+    bool wants_terminal_ = false;  // it was when it was stopped
+    bool orphaned_ = false;
+    int signals_ = -1;
+    Pump pump_;
+};
 
 }  // namespace
 
-void relay(Run& run, ReplyReader& replies, pid_t pid, std::span<const std::uint32_t> inherited) {
-    take_replies(replies);  // a short command may have ended already
-    if (pid <= 1) lose();   // kill(2) would take it for something else
-    pollfd polls[2] = {{replies.fd(), POLLIN, 0}, {take_over(run, inherited), POLLIN, 0}};
-    bool orphaned = false;
-    for (;;) {
-        if (sys::ppoll(polls, 2, nullptr, nullptr) < 0) continue;  // EINTR
-        if (polls[1].revents != 0) {
-            // First: the report of a command is queued before its connection ends.
-            forward(polls[1].fd, pid);
-        } else if (polls[0].revents != 0) {
-            if (orphaned) lose();
-            if (replies.receive() >= 0) {
-                take_replies(replies);
-                continue;
-            }
-            // The supervisor is gone; its command may still run, and reports before it ends.
-            polls[0].fd = sys::pidfd_open(pid);
-            if (polls[0].fd < 0) lose();
-            orphaned = true;
-        }
-    }
+void relay(Run& run, ReplyReader& replies, Command command, Outgoing& request) {
+    Relay(run, replies, command, request).run();
 }
 
 }  // namespace quicken::client

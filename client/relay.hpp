@@ -3,16 +3,19 @@
 
 #include <sys/types.h>
 
-#include <cstdint>
-#include <span>
-
 #include "process.hpp"
 #include "replies.hpp"
+#include "request.hpp"
 
 namespace quicken::client {
 
-/// Passes signals on to the command `pid`, stops when it stops and ends as it
-/// ends.
-[[noreturn]] void relay(Run& run, ReplyReader& replies, pid_t pid, std::span<const std::uint32_t> inherited);
+struct Command {
+    pid_t pid;
+    pid_t group;  // process group
+};
+
+/// Passes signals on to the command and what is typed and printed between the terminals, stops when the
+/// command stops and ends as it ends.
+[[noreturn]] void relay(Run& run, ReplyReader& replies, Command command, Outgoing& request);
 
 }  // namespace quicken::client

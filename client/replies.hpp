@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/wire.hpp"
+#include "passed.hpp"
 
 namespace quicken::client {
 
@@ -24,11 +25,18 @@ class ReplyReader {
     /// until the next call of receive().
     Next next(wire::Reply& reply, std::string_view& text);
 
+    /// The fds that came with the replies, in their order; -1 if there was none. The caller's from then on.
+    int fd(std::size_t index) const { return fds_[index]; }
+
     /// Bytes received; 0 if nothing is there yet; -1 if nothing will come.
     int receive();
 
  private:
+    static constexpr std::size_t k_max_fds = 2;
+    void keep(const Passed<k_max_fds>& passed);
+
     int fd_ = -1;
+    int fds_[k_max_fds] = {-1, -1};
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
     char buffer_[sizeof(wire::Reply) + wire::k_max_reply_text];

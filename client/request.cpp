@@ -117,11 +117,14 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     out.directory = lift(directory);
     if (out.directory < 0) return "the working directory cannot be opened";
     const bool hole = directory < 3;
-    if (const char* reason = find_inherited(k_own_fds, hole, out.inherited)) return reason;
-    if (const char* reason = out.deposit.make(out.inherited)) return reason;
+    out.terminal.open();
+    const std::size_t own_fds = k_own_fds + (out.terminal.exists() ? 1 : 0);
+    if (const char* reason = find_inherited(own_fds, hole, out.inherited)) return reason;
 
     wire::Request& request = out.request;
     request = {};
+    if (out.terminal.exists()) out.terminal.describe(request, out.inherited);
+    if (const char* reason = out.deposit.make(request.terminal, out.inherited)) return reason;
     request.magic = wire::k_magic;
     request.protocol = wire::k_protocol;
     request.instance = instance;

@@ -10,6 +10,7 @@
 #include "common/wire.hpp"
 #include "deposit.hpp"
 #include "process.hpp"
+#include "terminal.hpp"
 
 namespace quicken::client {
 
@@ -19,7 +20,8 @@ struct Outgoing {
     static constexpr std::size_t k_parts = 9;
     wire::Request request;
     iovec parts[k_parts];
-    std::span<const std::uint32_t> inherited;  // fds above 2
+    std::span<std::uint32_t> inherited;  // fds above 2; those of the terminal are marked (wire.hpp)
+    Terminal terminal;
     Deposit deposit;
     int directory;  // O_PATH fd of the working directory, owned by the process until its exec or end
 };

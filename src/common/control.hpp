@@ -43,17 +43,27 @@ struct Board {
 /// Which part of the program the template has run (the rungs of the ladder).
 enum class Rung : std::uint32_t { prelude = 1, interpreter = 2 };
 
-enum class MessageKind : std::uint32_t { fork_order = 1, ready, unfit, forked, handoff, stale };
+enum class MessageKind : std::uint32_t {
+    fork_order = 1,
+    ready,
+    unfit,
+    forked,
+    handoff,
+    stale,
+    needs_session
+};
 
 inline constexpr std::size_t k_text = 512;
 
 /// One packet of either pair; unused fields are 0.
 struct Message {
     MessageKind kind;
-    Rung rung;           // ready
-    std::uint32_t slot;  // fork_order, forked, handoff
-    std::int32_t pid;    // forked: the spare, or -errno
-    char text[k_text];   // ready: the interpreter's version; unfit: why
+    Rung rung;              // ready
+    std::uint32_t slot;     // fork_order, forked, handoff
+    std::uint32_t session;  // fork_order: the spare is to have a session (session.hpp)
+    std::int32_t pid;       // forked: the spare, or -errno; handoff: the command
+    std::int32_t group;     // handoff: process group
+    char text[k_text];      // ready: the interpreter's version; unfit: why
 };
 
 /// Fds of ours in a template and its forks are at least this, so that the program gets the numbers that it
@@ -61,7 +71,8 @@ struct Message {
 inline constexpr int k_first_fd = 800;
 
 /// Environment variable by which a template finds its fds: decimal numbers
-/// "control,handoff,listen,board,library,rung", removed before Python sees it. `library` is the hook's own if
+/// "control,handoff,listen,board,session,library,rung", removed before Python sees it. `session` is
+/// quicken-session, `library` is the hook's own if
 /// it was preloaded by an fd, else -1.
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 

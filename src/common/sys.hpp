@@ -10,6 +10,7 @@
 #include <asm/unistd.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -98,6 +99,10 @@ inline int stat(const char* path, struct ::stat& status) {
     return static_cast<int>(call(__NR_newfstatat, AT_FDCWD, address(path), address(&status)));
 }
 
+inline int fstat(int fd, struct ::stat& status) {
+    return static_cast<int>(call(__NR_fstat, fd, address(&status)));
+}
+
 inline long getdents(int fd, void* buffer, std::size_t size) {
     return call(__NR_getdents64, fd, address(buffer), static_cast<long>(size));
 }
@@ -119,6 +124,19 @@ inline long getcwd(char* text, std::size_t size) {
 
 inline int fcntl(int fd, int command, long argument = 0) {
     return static_cast<int>(call(__NR_fcntl, fd, command, argument));
+}
+
+inline long ioctl(int fd, unsigned long request, const void* argument) {
+    return call(__NR_ioctl, fd, static_cast<long>(request), address(argument));
+}
+
+/// The same with a number as its argument.
+inline long ioctl_number(int fd, unsigned long request, long argument) {
+    return call(__NR_ioctl, fd, static_cast<long>(request), argument);
+}
+
+inline long write(int fd, const void* data, std::size_t size) {
+    return call(__NR_write, fd, address(data), static_cast<long>(size));
 }
 
 inline mode_t umask(mode_t mask) {
@@ -151,6 +169,10 @@ inline int socketpair(int domain, int type, int (&ends)[2]) {
     return static_cast<int>(call(__NR_socketpair, domain, type, 0, address(ends)));
 }
 
+inline long receive_message(int fd, msghdr& message, int flags) {
+    return call(__NR_recvmsg, fd, address(&message), flags);
+}
+
 inline long receive(int fd, void* buffer, std::size_t size, int flags) {
     return call(__NR_recvfrom, fd, address(buffer), static_cast<long>(size), flags);
 }
@@ -176,6 +198,11 @@ inline int sigaction(int signal, const SignalAction* action, SignalAction* old) 
         call(__NR_rt_sigaction, signal, address(action), address(old), sizeof(SignalSet)));
 }
 
+/// Signals that are blocked and wait.
+inline int sigpending(SignalSet& set) {
+    return static_cast<int>(call(__NR_rt_sigpending, address(&set), sizeof(SignalSet)));
+}
+
 inline int signalfd(const SignalSet& set, int flags) {
     return static_cast<int>(call(__NR_signalfd4, -1, address(&set), sizeof(SignalSet), flags));
 }
@@ -189,6 +216,28 @@ inline int kill(pid_t pid, int signal) {
 /// Close-on-exec; readable once the process has ended.
 inline int pidfd_open(pid_t pid) {
     return static_cast<int>(call(__NR_pidfd_open, pid, 0));
+}
+
+/// A copy of this process alone, SIGCHLD at its end; 0 in the child.
+inline pid_t fork() {
+    return static_cast<pid_t>(call(__NR_clone, SIGCHLD));
+}
+
+inline int setpgid(pid_t pid, pid_t group) {
+    return static_cast<int>(call(__NR_setpgid, pid, group));
+}
+
+inline pid_t getpgid(pid_t pid) {
+    return static_cast<pid_t>(call(__NR_getpgid, pid));
+}
+
+/// Reaps a child; nobody asks how it ended.
+inline pid_t wait(pid_t pid) {
+    return static_cast<pid_t>(call(__NR_wait4, pid));
+}
+
+inline pid_t getppid() {
+    return static_cast<pid_t>(call(__NR_getppid));
 }
 
 inline pid_t getpid() {

@@ -79,6 +79,10 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
     if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
         return "the request names nothing that can be run";
     }
+    if ((request.terminal & ~(request.fd_mask | k_has_terminal | k_foreground)) != 0 ||
+        ((request.terminal & k_has_terminal) == 0 && request.terminal != 0)) {
+        return "the request's terminal is not what it says";
+    }
     if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 || fd_count != k_request_fds) {
         return "the request's fds are not what it says";
     }

@@ -7,11 +7,13 @@
 // deposit is a SOCK_SEQPACKET socket whose queue holds the fds that the program
 // inherits: a first message with those named by Request::fd_mask, ascending,
 // then messages of k_fds_per_message at most (unix(7), SCM_MAX_FD) with those
-// above 2. The client has the socket too and withdraws them if it gives up. It then only reads: zero or more
-// replies, of which `started` is the commit point. Until a client has seen `started` its program has not been
-// run and will not be once the client has shut the connection down: the server's send of `started` and the
-// client's shutdown(2) are ordered by the client socket's own lock (unix(7)), so that either the client finds
-// `started` in its queue after the shutdown, or the server's send fails with EPIPE and it runs nothing.
+// above 2. The client has the socket too and withdraws them if it gives up. Fds of its controlling terminal
+// are not among them: the command has a terminal of its own there (session.hpp), whose master comes with
+// `started`. The client then only reads: zero or more replies, of which `started` is the commit point. Until
+// a client has seen `started` its program has not been run and will not be once the client has shut the
+// connection down: the server's send of `started` and the client's shutdown(2) are ordered by the client
+// socket's own lock (unix(7)), so that either the client finds `started` in its queue after the shutdown, or
+// the server's send fails with EPIPE and it runs nothing.
 //
 // Freestanding: includes nothing that needs a C or C++ library.
 #pragma once
@@ -22,7 +24,7 @@
 namespace quicken::wire {
 
 inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
-inline constexpr std::uint32_t k_protocol = 2;
+inline constexpr std::uint32_t k_protocol = 3;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
@@ -40,6 +42,9 @@ inline constexpr int k_request_timeout = 1;
 /// value. A connection would be an fd that the program does not have in a plain run. The client blocks the
 /// signal from before the request on. `exited` comes from the supervisor for a command that could not.
 inline constexpr int k_report_signal = 63;
+
+/// The mark of a number above 2 that is the client's controlling terminal.
+inline constexpr std::uint32_t k_terminal_fd = 1U << 31;
 
 enum class What : std::uint32_t { file = 1, module = 2, entry = 3 };
 
@@ -59,6 +64,18 @@ struct Instance {
     friend constexpr bool operator==(const Instance&, const Instance&) = default;
 };
 
+/// Of a client's controlling terminal, as ioctl_tty(2) has it: TCGETS and TIOCGWINSZ.
+struct Terminal {
+    std::uint32_t modes[4];  // c_iflag, c_oflag, c_cflag, c_lflag
+    std::uint8_t line;
+    std::uint8_t characters[19];
+    std::uint16_t rows, columns, width, height;
+};
+
+/// Bits of Request::terminal.
+inline constexpr std::uint32_t k_has_terminal = 8;  // the client has a controlling terminal
+inline constexpr std::uint32_t k_foreground = 16;   // the command may read it at once
+
 /// The body follows in this order: name, directory, interpreter (no NUL),
 /// options, argv, environ (each string ends with a NUL), then extra_count
 /// numbers (uint32_t, ascending, not aligned). Its size is the sum of the lengths.
@@ -68,7 +85,7 @@ struct Request {
     Instance instance;
     What what;
     std::uint32_t umask;
-    std::uint32_t fd_mask;             // bit N: fd N (0, 1, 2) is open and passed
+    std::uint32_t fd_mask;             // bit N: fd N (0, 1, 2) is open
     std::uint32_t name_length;         // absolute path, module, or module:function
     std::uint32_t directory_length;    // of a module: the working directory; otherwise 0
     std::uint32_t interpreter_length;  // absolute path
@@ -80,6 +97,8 @@ struct Request {
     std::uint32_t extra_count;  // fds above 2 that are passed; their numbers are the body's last part
     std::uint64_t signal_mask;  // bit N-1: signal N is blocked
     Identity script;            // of a file; otherwise all 0
+    std::uint32_t terminal;     // bit N: fd N (0, 1, 2) is the terminal, and not in the deposit; k_* bits
+    Terminal modes;             // all 0 without a terminal
 };
 
 enum class ReplyKind : std::uint32_t {
@@ -87,7 +106,8 @@ enum class ReplyKind : std::uint32_t {
     retry,        // connect anew: another spare or template will serve
     refused,      // run plainly; the text says why
     failed,       // do not run: print the text, exit with status `value`
-    started,      // committed; `pid` is the command
+    started,      // committed; `pid` is the command, `value` its process group. With a terminal it comes with
+                  // two fds (SCM_RIGHTS): the master of the command's terminal and the leader of its session
     stopped,      // the command was stopped by signal `value`
     exited,       // the command ended without a report; `value` is its wait status (waitpid(2))
 };
@@ -99,6 +119,6 @@ struct Reply {
     std::uint32_t length;  // bytes of text that follow; at most k_max_reply_text
 };
 
-static_assert(sizeof(Request) == 120 && sizeof(Reply) == 16);
+static_assert(sizeof(Request) == 168 && sizeof(Terminal) == 44 && sizeof(Reply) == 16);
 
 }  // namespace quicken::wire

@@ -1,18 +1,5 @@
 // The template's life after its prelude: is what the prelude left behind fit
 // to be forked, then one spare an order.
-//
-// A spare is to be the supervisor's child, not the template's: commands then
-// outlive a template, and the supervisor learns how they ended. fork_orphan
-// makes it so at the price of one vfork. The vforked child shares the
-// template's memory while the template is suspended, calls fork() there, and
-// ends; the spare is inherited by the nearest subreaper, the supervisor.
-// Why this is sound: fork() in the vforked child runs the fork handlers
-// (pthread_atfork, among them malloc's and OpenBLAS's) exactly once, in the
-// memory that the template goes on with, as a fork() by the template itself
-// would; the spare's copy is taken between them; the vforked child shares the
-// thread descriptor, which only the spare's copy of is changed (its tid, by
-// CLONE_CHILD_SETTID). No signal handler can run in between in the shared
-// memory that a plain fork() would not allow: signals are blocked over it.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "orphan.hpp"
 #include "packet.hpp"
 #include "template.hpp"
 
@@ -115,35 +103,6 @@ void verify_fitness() {
     if (threads_survive_fork()) give_up("the prelude leaves threads that a fork would lose");
 }
 
-/// fork(), but the child belongs to the template's subreaper. Returns its pid, 0 in it, or -errno.
-__attribute__((noinline)) pid_t fork_orphan() {
-    static volatile pid_t result;
-    static volatile pid_t middle_pid;
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    result = -EAGAIN;
-    const pid_t middle = vfork();
-    if (middle == 0) {
-        middle_pid = static_cast<pid_t>(syscall(SYS_getpid));
-        const pid_t pid = fork();
-        if (pid != 0) {
-            result = pid > 0 ? pid : -errno;
-            _exit(0);
-        }
-        sigprocmask(SIG_SETMASK, &before, nullptr);
-        // The parent ends at once; until then it, not the supervisor, is whose death would be told.
-        for (int i = 0; getppid() == middle_pid; ++i) usleep(i < 100 ? 20 : 500);
-        return 0;
-    }
-    const int error = errno;
-    if (middle > 0) {
-        while (waitpid(middle, nullptr, 0) < 0 && errno == EINTR) continue;
-    }
-    sigprocmask(SIG_SETMASK, &before, nullptr);
-    return middle > 0 ? result : -error;
-}
-
 void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid) {
     control::Message message{};
     message.kind = kind;
@@ -158,11 +117,11 @@ void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid) {
 /// First steps of a spare. It must not outlive the supervisor while it waits; whether that died before
 /// prctl took effect is seen by getppid() afterwards (prctl(2), PR_SET_PDEATHSIG).
 void start_spare(pid_t supervisor) {
-    close(template_.control);
-    template_.control = -1;
-    close(template_.capture);
-    template_.capture = -1;
-    setpgid(0, 0);
+    for (int* fd : {&template_.control, &template_.capture, &template_.session_program}) {
+        close(*fd);
+        *fd = -1;
+    }
+    if (template_.session.leader < 0) setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != supervisor) _exit(0);
     py.PyOS_AfterFork_Child();
@@ -181,7 +140,8 @@ void fork_point() {
     while (receive_packet(template_.control, order)) {
         if (order.kind != control::MessageKind::fork_order) continue;
         py.PyOS_BeforeFork();
-        const pid_t pid = fork_orphan();
+        const pid_t pid = order.session != 0 ? fork_in_session(template_.session_program, template_.session)
+                                             : fork_orphan();
         if (pid == 0) {
             start_spare(supervisor);
             serve_one(order.slot);

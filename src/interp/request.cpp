@@ -110,13 +110,14 @@ const char* receive_request(int connection, Received& received) {
 
 /// The client has put all of them in before it sent the request.
 const char* take_deposit(Received& received) {
-    const int wanted =
-        __builtin_popcount(received.request.fd_mask) + static_cast<int>(received.request.extra_count);
+    int wanted = __builtin_popcount(received.deposited());
+    for (std::uint32_t i = 0; i < received.request.extra_count; ++i)
+        wanted += received.extra_is_terminal(i) ? 0 : 1;
     char byte = 0;
-    do {
+    while (received.fd_count < wanted) {
         if (receive_part(received.deposit, &byte, 1, received, MSG_DONTWAIT) <= 0)
             return "the client has withdrawn";
-    } while (received.fd_count < wanted);
+    }
     close(received.deposit);
     return received.fd_count == wanted ? nullptr : "the request's fds are not what it says";
 }

@@ -16,7 +16,7 @@ struct Received {
     std::uint32_t size = 0;  // of the body
     int deposit = -1;
     int directory = -1;
-    int fds[k_max_passed];  // from the deposit: the first fd_count are valid
+    int fds[k_max_passed];  // from the deposit, in its order: the first fd_count are valid
     int fd_count = 0;
 
     const char* arguments() const { return body + wire::argv_offset(request); }
@@ -25,8 +25,17 @@ struct Received {
     int extra_number(std::uint32_t index) const {
         std::uint32_t number = 0;
         memcpy(&number, body + wire::extra_offset(request) + index * sizeof number, sizeof number);
-        return static_cast<int>(number);
+        return static_cast<int>(number & ~wire::k_terminal_fd);
     }
+    /// That fd is the client's controlling terminal, and not in the deposit.
+    bool extra_is_terminal(std::uint32_t index) const {
+        std::uint32_t number = 0;
+        memcpy(&number, body + wire::extra_offset(request) + index * sizeof number, sizeof number);
+        return (number & wire::k_terminal_fd) != 0;
+    }
+    bool has_terminal() const { return (request.terminal & wire::k_has_terminal) != 0; }
+    /// fds 0, 1 and 2 that are in the deposit.
+    std::uint32_t deposited() const { return request.fd_mask & ~request.terminal; }
 };
 
 /// Once, in a spare before it waits.

@@ -21,6 +21,7 @@
 #include "reply.hpp"
 #include "request.hpp"
 #include "template.hpp"
+#include "terminal.hpp"
 
 extern char** environ;
 
@@ -76,6 +77,7 @@ void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     message.kind = kind;
     message.slot = slot;
     message.pid = getpid();
+    message.group = getpgrp();
     if (send_packet(template_.handoff, message, connection) != 0) _exit(1);
 }
 
@@ -86,6 +88,8 @@ const char* take_streams(Received& received) {
     for (int fd = 0; fd < 3; ++fd) {
         if ((request.fd_mask >> fd & 1) == 0) {
             close(fd);
+        } else if ((request.terminal >> fd & 1) != 0) {
+            if (dup2(template_.session.terminal, fd) != fd) return "cannot take the terminal";
         } else if (dup2(received.fds[next++], fd) != fd) {
             return "cannot take the client's fds";
         }
@@ -111,23 +115,28 @@ bool move_above(int& fd, int least) {
 const char* take_extra_fds(Received& received, int& connection) {
     const std::uint32_t count = received.request.extra_count;
     if (count == 0) return nullptr;
-    int* extra = received.fds + (received.fd_count - static_cast<int>(count));
+    int* passed = received.fds + __builtin_popcount(received.deposited());
+    int* const end = received.fds + received.fd_count;
     const int highest = received.extra_number(count - 1);
     if (highest < 3 || highest > k_highest_fd) return "the client's fds have numbers out of range";
     const int least = highest + 1;
-    for (int* ours : {&connection, &template_.handoff, &template_.listener}) {
-        if (*ours <= highest && !move_above(*ours, least)) return "there is no room for the client's fds";
+    Session& session = template_.session;
+    for (int* ours : {&connection, &template_.handoff, &template_.listener, &session.master,
+                      &session.terminal, &session.leader}) {
+        if (*ours >= 0 && *ours <= highest && !move_above(*ours, least))
+            return "there is no room for the client's fds";
     }
-    for (std::uint32_t i = 0; i < count; ++i) {
-        if (!move_above(extra[i], least)) return "there is no room for the client's fds";
+    for (int* each = passed; each < end; ++each) {
+        if (!move_above(*each, least)) return "there is no room for the client's fds";
     }
     for (std::uint32_t i = 0; i < count; ++i) {
         const int number = received.extra_number(i);
         if (number < 3) return "the client's fds have numbers out of range";
         if (fcntl(number, F_GETFD) >= 0)
             return "the program holds an fd that the client passes another one at";
-        if (dup2(extra[i], number) != number) return "cannot take the client's fds";
-        close(extra[i]);
+        const int from = received.extra_is_terminal(i) ? session.terminal : *passed++;
+        if (dup2(from, number) != number) return "cannot take the client's fds";
+        if (from != session.terminal) close(from);
     }
     return nullptr;
 }
@@ -191,6 +200,13 @@ void show_command_line(const Received& received) {
 }
 
 void become_client(int& connection, pid_t client, Received& received) {
+    Session& session = template_.session;
+    const bool terminal = received.has_terminal();
+    if (!terminal && session.leader >= 0) leave_session(session);
+    if (terminal) {
+        if (const char* failed = attach_session(session, received.request, client))
+            refuse(connection, failed);
+    }
     if (const char* failed = take_deposit(received)) refuse(connection, failed);
     if (const char* failed = take_streams(received)) refuse(connection, failed);
     if (const char* failed = take_extra_fds(received, connection)) refuse(connection, failed);
@@ -211,6 +227,10 @@ void become_client(int& connection, pid_t client, Received& received) {
     text_of(call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get(), same.get()),
             reason, sizeof reason);
     if (reason[0] != '\0') refuse(connection, reason);
+    pid_t group = 0;
+    if (terminal) {
+        if (const char* failed = await_session(session, group)) refuse(connection, failed);
+    }
 }
 
 }  // namespace
@@ -232,17 +252,25 @@ void serve_one(std::uint32_t slot) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
+    if (received.has_terminal() && template_.session.leader < 0) {
+        hand_over(connection, control::MessageKind::needs_session, slot);
+        _exit(0);
+    }
     become_client(connection, peer.pid, received);
     hand_over(connection, control::MessageKind::handoff, slot);
     close(template_.handoff);
     close(template_.listener);
     prctl(PR_SET_PDEATHSIG, 0);
     command_ = {getpid(), peer.pid, getppid(), slot};
-    if (!send_reply(connection, wire::ReplyKind::started, 0, command_.pid, "")) {
+    Session& session = template_.session;
+    const int ends[] = {session.master, session.leader};
+    if (!send_reply(connection, wire::ReplyKind::started, getpgrp(), command_.pid, "", ends,
+                    session.leader >= 0 ? 2 : 0)) {
         template_.board->slots[slot].state.store(control::SlotState::retired);  // never started: not counted
         _exit(0);
     }
     close(connection);
+    close_session(session);
 }
 
 }  // namespace quicken::interp

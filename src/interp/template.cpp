@@ -46,19 +46,23 @@ bool capture_streams() {
     return template_.capture >= 0;
 }
 
-/// "control,handoff,listen,board,library,rung"; the variable and our entry of LD_PRELOAD are gone afterwards.
+/// "control,handoff,listen,board,session,library,rung"; the variable and our entry of LD_PRELOAD are gone
+/// afterwards.
 bool read_environment() {
     const char* text = getenv(control::k_environment);
     int board = -1;
     int library = -1;
     unsigned rung = 0;
-    if (text == nullptr || sscanf(text, "%d,%d,%d,%d,%d,%u", &template_.control, &template_.handoff,
-                                  &template_.listener, &board, &library, &rung) != 6) {
+    if (text == nullptr ||
+        sscanf(text, "%d,%d,%d,%d,%d,%d,%u", &template_.control, &template_.handoff, &template_.listener,
+               &board, &template_.session_program, &library, &rung) != 7) {
         return false;
     }
     if (library >= 0) close(library);
     // Inherited over the exec that brought us here; not over those of the program.
-    for (int fd : {template_.control, template_.handoff, template_.listener}) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd : {template_.control, template_.handoff, template_.listener, template_.session_program}) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
     template_.rung = static_cast<control::Rung>(rung);
     unsetenv(control::k_environment);
     const char* preload = getenv("LD_PRELOAD");

@@ -10,6 +10,7 @@
 
 #include "common/control.hpp"
 #include "common/wire.hpp"
+#include "orphan.hpp"
 #include "python_api.hpp"
 
 namespace quicken::interp {
@@ -18,7 +19,8 @@ struct Template {
     int control = -1;
     int handoff = -1;
     int listener = -1;
-    int capture = -1;  // read end of the pipe that stdout and stderr are while the prelude runs
+    int session_program = -1;  // quicken-session
+    int capture = -1;          // read end of the pipe that stdout and stderr are while the prelude runs
     control::Board* board = nullptr;
     control::Rung rung = control::Rung::prelude;
     wire::What what = wire::What::file;
@@ -31,6 +33,7 @@ struct Template {
     char directory[4096] = {};  // as it was before the prelude
     char* arguments = nullptr;  // of a plain run up to the program's own: strings end to end
     std::size_t arguments_size = 0;
+    Session session;       // of a spare
     bool waiting = false;  // the fork point has been reached
     Ref bootstrap;         // namespace of bootstrap.py
 };

@@ -1,6 +1,7 @@
 // quicken-server: one warm program. Started by the user's systemd, or by
 // quicken-activate in its manner, with the listening socket as the only passed
 // fd (sd_listen_fds(3)). Everything else it learns from its first client.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -60,7 +61,11 @@ Place find_place() {
     if (place.instance.size() != 32 || !hexadecimal)
         throw Error(path.string() + " is not the socket of an instance");
     if (const char* own = std::getenv("QUICKEN_SOCKET")) place.own_path = own;
-    place.library = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "quicken-interp.so";
+    const std::filesystem::path ours = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    place.library = ours / "quicken-interp.so";
+    const std::string session = ours / "quicken-session";
+    place.session = Fd(open(session.c_str(), O_PATH | O_CLOEXEC));
+    if (!place.session) throw_errno("open", session);
     return place;
 }
 

@@ -203,7 +203,9 @@ void Pool::await_spares() {
 }
 
 void Pool::signal_commands(int signal) const {
-    for (const pid_t pid : commands()) kill(-pid, signal);
+    for (const auto& [pid, child] : children_) {
+        if (child.command && child.group > 1) kill(-child.group, signal);
+    }
 }
 
 void Pool::drain() {
@@ -236,7 +238,9 @@ bool Pool::receive_one() {
 
 void Pool::handed_over(const control::Message& message, Fd connection) {
     if (message.kind == control::MessageKind::stale) return listener_.stale(std::move(connection));
+    if (message.kind == control::MessageKind::needs_session) return listener_.needs_session(connection);
     Child& child = children_[message.pid];
+    child.group = message.group;
     child.slot = message.slot;
     child.command = true;
     child.connection = std::move(connection);

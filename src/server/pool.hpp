@@ -28,8 +28,9 @@ namespace quicken::server {
 class Pool {
  public:
     struct Listener {
-        std::function<void()> changed;  // a spare or a command came or went
-        std::function<void(Fd)> stale;  // a spare was not fit for this client
+        std::function<void()> changed;                 // a spare or a command came or went
+        std::function<void(Fd)> stale;                 // a spare was not fit for this client
+        std::function<void(const Fd&)> needs_session;  // a spare without one met a client with a terminal
     };
 
     Pool(Loop& loop, Board& board, Listener listener);
@@ -83,6 +84,7 @@ class Pool {
     struct Child {
         std::uint32_t slot = 0;
         bool command = false;  // it has handed over
+        pid_t group = 0;       // of a command
         Fd connection;         // of a command, unless there was no fd left to receive it
         Source hangup;
     };

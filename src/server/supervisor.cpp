@@ -96,7 +96,8 @@ Supervisor::Supervisor(Loop& loop, Place place)
     : loop_(loop),
       place_(std::move(place)),
       pool_(loop, board_,
-            {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); }}),
+            {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); },
+             [this](const Fd& connection) { needs_session(connection); }}),
       idle_timeout_(k_default_idle_timeout) {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("become", "the reaper of all commands");
     if (!place_.own_path.empty()) own_socket_ = file_id(place_.own_path);
@@ -196,6 +197,7 @@ bool Supervisor::still_refused(const Program& program) const {
 void Supervisor::first_request(Connection& connection, Program program) {
     if (!apply_settings(connection, program)) return drop(connection);
     program_ = std::move(program);
+    sessions_ = sessions_ || (program_->request.terminal & wire::k_has_terminal) != 0;
     log(Level::info, "warming {} {} for {}", program_->what(), program_->name(), program_->interpreter());
     warm(control::Rung::prelude);
 }
@@ -224,8 +226,9 @@ void Supervisor::warm(control::Rung rung) {
     try {
         template_ = std::make_unique<TemplateProcess>(
             loop_, *program_, rung,
-            Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.fd_limit}, place_.library,
-            [this](const control::Message& message) { template_said(message); });
+            Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.session.get(),
+                        place_.fd_limit},
+            place_.library, [this](const control::Message& message) { template_said(message); });
     } catch (const Error& error) {
         return refuse(error.what(), error.code() != 0);
     }
@@ -376,6 +379,14 @@ void Supervisor::stale(Fd connection) {
     if (state_ == State::ready) restart();
 }
 
+/// Its client connects anew and waits in the socket's queue for a spare that has one.
+void Supervisor::needs_session(const Fd& connection) {
+    if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
+    if (sessions_) return;
+    sessions_ = true;
+    pool_.retire_spares();
+}
+
 void Supervisor::restart() {
     if (state_ == State::idle || state_ == State::stopping) return;
     log(Level::info, "making another template of {}", program_->name());
@@ -405,7 +416,7 @@ void Supervisor::order_spares() {
                       pool_.fork_failed());
     }
     while (const auto slot = pool_.slot_for_spare(k_spares)) {
-        if (template_->order_spare(*slot)) continue;
+        if (template_->order_spare(*slot, sessions_)) continue;
         pool_.order_failed(*slot);  // it is gone: SIGCHLD is on its way
         break;
     }

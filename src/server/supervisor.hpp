@@ -58,6 +58,7 @@ struct Place {
     std::string directory;  // of the socket
     std::string own_path;   // the socket's path if it is ours to unlink; empty under systemd
     std::string library;    // the hook
+    Fd session;             // quicken-session
     rlimit fd_limit{};      // RLIMIT_NOFILE for templates
 };
 
@@ -111,6 +112,7 @@ class Supervisor {
     void discard_template();
     void reclaim_lost();
     void stale(Fd connection);
+    void needs_session(const Fd& connection);
 
     void pool_changed();
     void order_spares();
@@ -141,6 +143,7 @@ class Supervisor {
     bool passing_ = false;                         // the reason to refuse may pass
     unsigned early_losses_ = 0;                    // templates lost in a row soon after they were ready
     std::list<Connection> held_;
+    bool sessions_ = false;  // spares are made with a session: a client has had a terminal
     double idle_timeout_;
     std::function<void()> changed_;
     std::function<void()> left_;

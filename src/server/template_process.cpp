@@ -51,7 +51,7 @@ struct Plan {
     std::vector<std::string> environment;
     std::vector<char*> argument_pointers;
     std::vector<char*> environment_pointers;
-    std::array<Fd, 4> inherited;  // control, handoff, listener, board
+    std::array<Fd, 5> inherited;  // control, handoff, listener, board, session
     Fd library;                   // if the hook's path cannot be said in LD_PRELOAD
     int directory = -1;
     mode_t umask = 0;
@@ -102,9 +102,10 @@ std::vector<std::string> plan_environment(Plan& plan, const Program& program, co
     const char* others = program.variable("LD_PRELOAD");
     environment.push_back("LD_PRELOAD=" + preload_name(plan, library) +
                           (others != nullptr ? std::string(":") + others : ""));
-    environment.push_back(fmt::format(
-        "{}={},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(), plan.inherited[1].get(),
-        plan.inherited[2].get(), plan.inherited[3].get(), plan.library.get(), static_cast<unsigned>(rung)));
+    environment.push_back(
+        fmt::format("{}={},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
+                    plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(),
+                    plan.inherited[4].get(), plan.library.get(), static_cast<unsigned>(rung)));
     return environment;
 }
 
@@ -178,7 +179,8 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
     control_ = Fd(ends[0]);
     const Fd theirs(ends[1]);
     plan.inherited = {high_copy(theirs.get()), high_copy(inheritance.handoff),
-                      high_copy(inheritance.listener), high_copy(inheritance.board)};
+                      high_copy(inheritance.listener), high_copy(inheritance.board),
+                      high_copy(inheritance.session)};
     plan.directory = program.directory.get();
     plan.umask = program.request.umask;
     plan.fd_limit = inheritance.fd_limit;
@@ -194,10 +196,11 @@ TemplateProcess::~TemplateProcess() {
     if (pid_ > 0) kill(pid_, SIGKILL);
 }
 
-bool TemplateProcess::order_spare(std::uint32_t slot) const {
+bool TemplateProcess::order_spare(std::uint32_t slot, bool session) const {
     control::Message message{};
     message.kind = control::MessageKind::fork_order;
     message.slot = slot;
+    message.session = session ? 1 : 0;
     return send(control_.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
            static_cast<ssize_t>(sizeof message);
 }

@@ -20,6 +20,7 @@ struct Inheritance {
     int listener;
     int board;
     int handoff;      // the spares' end
+    int session;      // quicken-session, an O_PATH fd
     rlimit fd_limit;  // RLIMIT_NOFILE as the server was started with
 };
 
@@ -39,7 +40,8 @@ class TemplateProcess {
     /// The process has been reaped: its pid is no longer ours to signal.
     void reaped() { pid_ = 0; }
     control::Rung rung() const { return rung_; }
-    bool order_spare(std::uint32_t slot) const;
+    /// `session`: the spare is to have one, for clients with a terminal.
+    bool order_spare(std::uint32_t slot, bool session) const;
     /// Handles packets that are there, or come within `milliseconds`.
     void drain(int milliseconds);
 

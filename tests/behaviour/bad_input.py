@@ -14,15 +14,15 @@ import harness
 
 GOOD = "import os\nif __name__ == '__main__':\n    print('good')\n"
 
-# src/common/wire.hpp: Request (120 bytes), then the body.
-REQUEST = struct.Struct("=II16s12I4Q2q")
+# src/common/wire.hpp: Request (168 bytes), then the body.
+REQUEST = struct.Struct("=II16s12I4Q2qI44s")
 FIELDS = ("magic", "protocol", "instance", "what", "umask", "fd_mask", "name_length", "directory_length",
           "interpreter_length", "options_length", "argc", "argv_length", "envc", "environ_length", "extra_count",
-          "signal_mask", "device", "inode", "size", "mtime_seconds", "mtime_nanoseconds")
+          "signal_mask", "device", "inode", "size", "mtime_seconds", "mtime_nanoseconds", "terminal", "modes")
 REPLY = struct.Struct("=IiiI")
 RETRY, STARTED = 2, 5
 REPORT_SIGNAL, SI_QUEUE = 63, -1
-assert REQUEST.size == 120 and REPLY.size == 16
+assert REQUEST.size == 168 and REPLY.size == 16
 
 
 @harness.each_activation
@@ -241,11 +241,12 @@ class BadInput:
         argv = name + b"\0"
         environ = b"".join(f"{k}={v}\0".encode() for k, v in self.bed.environment.items())
         values = dict.fromkeys(FIELDS, 0)
-        values.update(magic=0x314B4351, protocol=2, instance=bytes.fromhex(os.path.basename(path)[:32]), what=1,
+        values.update(magic=0x314B4351, protocol=3, instance=bytes.fromhex(os.path.basename(path)[:32]), what=1,
                       umask=0o22, fd_mask=0b111, name_length=len(name), interpreter_length=len(interpreter),
                       argc=1, argv_length=len(argv), envc=len(self.bed.environment), environ_length=len(environ),
                       device=status.st_dev, inode=status.st_ino, size=status.st_size,
-                      mtime_seconds=status.st_mtime_ns // 10**9, mtime_nanoseconds=status.st_mtime_ns % 10**9)
+                      mtime_seconds=status.st_mtime_ns // 10**9, mtime_nanoseconds=status.st_mtime_ns % 10**9,
+                      modes=b"")
         values.update(changes)
         return REQUEST.pack(*(values[field] for field in FIELDS)) + name + interpreter + argv + environ
 
@@ -318,6 +319,8 @@ class BadInput:
             "magic": (self.request(path, magic=1), None), "protocol": (self.request(path, protocol=99), None),
             "instance": (self.request(path, instance=bytes(16)), None), "what": (self.request(path, what=9), None),
             "fd_mask": (self.request(path, fd_mask=0xFFFFFFFF), None),
+            "terminal": (self.request(path, terminal=0xFFFFFFFF), None),
+            "terminal without one": (self.request(path, terminal=1), None),
             "extra_count": (self.request(path, extra_count=7), None), "extra": (self.request(path, extra_count=1 << 30), None),
             "no nul": (good[:-1] + b"x", None),
         }

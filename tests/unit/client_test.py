@@ -21,11 +21,12 @@ import unittest
 
 CLIENT, PRINT_TARGET = (os.path.abspath(path) for path in sys.argv[1:3])
 
-REQUEST = struct.Struct("=II16s12IQQQQqq")
+REQUEST = struct.Struct("=II16s12IQQQQqqI44s")
 REPLY = struct.Struct("=IiiI")
 WARMING, RETRY, REFUSED, FAILED, STARTED, STOPPED, EXITED = range(1, 8)
 FIELDS = ("magic protocol instance what umask fd_mask name_length directory_length interpreter_length "
-          "options_length argc argv_length envc environ_length extra_count signal_mask device inode size mtime_s mtime_ns").split()
+          "options_length argc argv_length envc environ_length extra_count signal_mask device inode size mtime_s mtime_ns "
+          "terminal modes").split()
 
 
 class Request:
@@ -89,6 +90,8 @@ class Connection:
         return list(fds)
 
     def reply(self, kind, value=0, pid=0, text=b""):
+        if kind == STARTED:
+            value = value or pid  # the process group, which it leads
         self.sock.sendall(REPLY.pack(kind, value, pid, len(text)) + text)
 
     def close(self):
@@ -183,7 +186,7 @@ class RequestTest(unittest.TestCase):
         """Those above 2 at their own numbers, 300 of them; none where there are none."""
         with Bed() as bed:
             pipe = os.pipe()
-            numbers = [5, 63, *range(300, 600)]
+            numbers = [205, 263, *range(300, 600)]
             for number in numbers:
                 os.dup2(pipe[0], number)
             client, connection, request = bed.listen().serve(pass_fds=numbers)
@@ -214,7 +217,7 @@ class RequestTest(unittest.TestCase):
             client, connection, request = bed.listen().serve(["a b", "", b"\xff\n"], preexec_fn=lambda: os.umask(0o027))
             status = os.stat(bed.script)
             self.assertEqual((request.magic, request.protocol, request.what, request.umask, request.fd_mask),
-                             (0x314B4351, 2, 1, 0o027, 7))
+                             (0x314B4351, 3, 1, 0o027, 7))
             self.assertEqual(request.instance.hex(), os.path.basename(bed.path())[:32])
             self.assertEqual((request.name, request.directory, request.interpreter, request.options),
                              (bed.script.encode(), b"", b"/usr/bin/python3", b""))
@@ -332,7 +335,7 @@ class AnswerTest(unittest.TestCase):
         with Bed() as bed:
             client, connection, _ = bed.listen().serve()
             connection.reply(WARMING)
-            stream = REPLY.pack(STARTED, 0, 2**22 + 1, 0) + REPLY.pack(EXITED, 9 << 8, 0, 0)
+            stream = REPLY.pack(STARTED, 2**22 + 1, 2**22 + 1, 0) + REPLY.pack(EXITED, 9 << 8, 0, 0)
             for piece in (stream[:3], stream[3:20], stream[20:]):
                 connection.sock.sendall(piece)
                 time.sleep(0.02)

@@ -1,0 +1,179 @@
+// The command's terminal makes lines as the program wants them ("\n" becomes
+// "\r\n"). The client's terminal does not do so again once it is raw. While it
+// is not, because the command has not asked for the keyboard, it does: then
+// the carriage returns are taken out on the way, which leaves exactly what the
+// program wrote.
+#include "pump.hpp"
+
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "common/sys.hpp"
+
+namespace quicken::client {
+
+namespace {
+
+constexpr int k_look_again =
+    50;  // ms, while nobody has the command's terminal open: there is no event for that
+
+bool would_block(long result) {
+    return result == -EAGAIN || result == -EINTR;
+}
+
+int signal_of(char key, const wire::Terminal& modes) {
+    const auto code = static_cast<std::uint8_t>(key);
+    if (code == 0) return 0;  // _POSIX_VDISABLE
+    if (code == modes.characters[VINTR]) return SIGINT;
+    return code == modes.characters[VQUIT] ? SIGQUIT : 0;
+}
+
+void set_non_blocking(int fd) {
+    sys::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
+}
+
+}  // namespace
+
+Pump::Pump(Terminal& terminal, int master, pid_t group)
+    : terminal_(terminal), master_(master), group_(group) {
+    if (master >= 0) set_non_blocking(master);
+}
+
+int Pump::watch(pollfd& terminal, pollfd& master) const {
+    terminal = {terminal_.fd(), 0, 0};
+    master = {closed_ ? -1 : master_, 0, 0};
+    const bool has_output = output_begin_ < output_end_;
+    const bool has_input = input_begin_ < input_end_;
+    if (has_output) terminal.events |= POLLOUT;
+    if (!has_input && terminal_.is_raw() && !gone_) terminal.events |= POLLIN;
+    if (!has_output) master.events |= POLLIN;
+    if (has_input) master.events |= POLLOUT;
+    if (terminal.events == 0) terminal.fd = -1;
+    return closed_ ? k_look_again : -1;
+}
+
+void Pump::handle(const pollfd& terminal, const pollfd& master) {
+    if (terminal.fd >= 0 && terminal.revents != 0) {
+        if ((terminal.events & POLLIN) != 0) read_input();
+        if ((terminal.events & POLLOUT) != 0) write_output();
+    }
+    if (closed_ || (master.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+        if (output_begin_ == output_end_) read_output();
+    }
+    if (input_begin_ < input_end_) write_input();
+}
+
+void Pump::read_output() {
+    const std::size_t held = held_return_ ? 1 : 0;
+    if (held_return_) output_[0] = '\r';
+    const long got = sys::read(master_, output_ + held, sizeof output_ - held);
+    closed_ = got <= 0 && !would_block(got);
+    if (got <= 0) {
+        output_end_ = output_begin_ = 0;
+        if (closed_ && held_return_) output_end_ = 1;
+        held_return_ = held_return_ && !closed_;
+    } else {
+        output_begin_ = 0;
+        output_end_ = held + static_cast<std::size_t>(got);
+        held_return_ = false;
+        if (terminal_.adds_returns()) strip_returns();
+    }
+    write_output();
+}
+
+void Pump::strip_returns() {
+    std::size_t to = 0;
+    for (std::size_t from = 0; from < output_end_; ++from) {
+        if (output_[from] == '\r' && from + 1 == output_end_) {
+            held_return_ = true;
+        } else if (output_[from] != '\r' || output_[from + 1] != '\n') {
+            output_[to++] = output_[from];
+        }
+    }
+    output_end_ = to;
+}
+
+void Pump::write_output() {
+    if (output_begin_ == output_end_) return;
+    const long put = sys::write(terminal_.fd(), output_ + output_begin_, output_end_ - output_begin_);
+    if (would_block(put)) return;
+    output_begin_ = put < 0 ? output_end_ : output_begin_ + static_cast<std::size_t>(put);
+}
+
+void Pump::read_input() {
+    if (input_begin_ < input_end_) return;
+    const long got = sys::read(terminal_.fd(), input_, sizeof input_);
+    if (would_block(got)) return;
+    gone_ = got <= 0;
+    input_begin_ = 0;
+    input_end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
+    write_input();
+}
+
+void Pump::write_input() {
+    wire::Terminal modes{};
+    const bool known = sys::ioctl(master_, TCGETS, &modes) == 0;
+    pid_t foreground = 0;
+    sys::ioctl(master_, TIOCGPGRP, &foreground);
+    const long put = sys::write(master_, input_ + input_begin_, input_end_ - input_begin_);
+    if (put <= 0) return;
+    forwarded_ = true;
+    if (known && foreground == group_) signal_own_group(modes, static_cast<std::size_t>(put));
+    input_begin_ += static_cast<std::size_t>(put);
+}
+
+/// The command's terminal has sent its group a signal for a key. A plain run would be in one group with the
+/// programs that it was started by and with (a shell script, make), which would get it as well.
+void Pump::signal_own_group(const wire::Terminal& modes, std::size_t size) const {
+    if ((modes.modes[3] & ISIG) == 0) return;
+    for (std::size_t i = 0; i < size; ++i) {
+        const int signal = signal_of(input_[input_begin_ + i], modes);
+        if (signal != 0) sys::kill(0, signal);
+    }
+}
+
+void Pump::drain() {
+    for (;;) {
+        while (output_begin_ < output_end_) {
+            pollfd writable{terminal_.fd(), POLLOUT, 0};
+            sys::ppoll(&writable, 1, nullptr, nullptr);
+            write_output();
+        }
+        read_output();
+        if (output_begin_ == output_end_) return;
+    }
+}
+
+std::size_t Pump::take_unread(char* to, std::size_t size) {
+    if (!forwarded_) return 0;
+    std::size_t count = 0;
+    const int slave =
+        static_cast<int>(sys::ioctl_number(master_, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    wire::Terminal modes{};
+    if (slave >= 0 && sys::ioctl(slave, TCGETS, &modes) == 0) {
+        wire::Terminal raw = modes;
+        raw.modes[3] &= ~static_cast<std::uint32_t>(ICANON);
+        sys::ioctl(slave, TCSETS, &raw);
+        const long got = sys::read(slave, to, size);
+        if (got > 0) count = static_cast<std::size_t>(got);
+        sys::ioctl(slave, TCSETS, &modes);
+    }
+    if (slave >= 0) sys::close(slave);
+    while (count < size && input_begin_ < input_end_) to[count++] = input_[input_begin_++];
+    return count;
+}
+
+void Pump::run_to_end() {
+    while (!closed_) {
+        pollfd master{master_, POLLIN, 0};
+        sys::ppoll(&master, 1, nullptr, nullptr);
+        drain();
+    }
+    sys::exit(0);
+}
+
+}  // namespace quicken::client

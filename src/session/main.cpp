@@ -1,0 +1,138 @@
+// quicken-session SOCKET COMMAND: the leader of a command's session, as
+// common/session.hpp says. SOCKET is an fd, COMMAND the pid of the spare.
+//
+// It has every signal blocked but SIGHUP, by which the kernel tells that the
+// terminal is gone, and which ends it. Its standard input and output are
+// closed, and it has the terminal open only while it uses it: the client sees
+// the terminal's end when the command and its children have closed it.
+#include <asm/ioctls.h>
+#include <linux/prctl.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "common/session.hpp"
+#include "common/sys.hpp"
+
+namespace quicken::session {
+
+namespace {
+
+class Leader {
+ public:
+    Leader(int socket, pid_t command) : socket_(socket), command_(command) {}
+
+    [[noreturn]] void run() {
+        anchor_ = start_anchor();
+        for (;;) {
+            pollfd polls[2] = {{socket_, POLLIN, 0}, {ended_, POLLIN, 0}};  // ppoll ignores an fd of -1
+            if (sys::ppoll(polls, 2, nullptr, nullptr) < 0) continue;
+            if (polls[1].revents != 0) command_ended();
+            if (polls[0].revents != 0) receive();
+        }
+    }
+
+ private:
+    /// Waits for nothing, in a group of its own. Ends with the leader.
+    static pid_t start_anchor() {
+        const pid_t leader = sys::getpid();
+        const pid_t pid = sys::fork();
+        if (pid != 0) return pid;
+        sys::close_range(0, ~0U);
+        sys::setpgid(0, 0);
+        const sys::SignalSet all = ~sys::SignalSet{0};
+        sys::sigprocmask(SIG_BLOCK, &all, nullptr);
+        sys::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (sys::getppid() == leader) sys::ppoll(nullptr, 0, nullptr, nullptr);
+        sys::exit(0);
+    }
+
+    void receive() {
+        Message message{};
+        const long got = sys::read(socket_, &message, sizeof message);
+        if (got == -EINTR || got == -EAGAIN) return;
+        if (got != static_cast<long>(sizeof message)) sys::exit(0);
+        switch (message.kind) {
+            case Kind::attach:
+                return attach(message.value);
+            case Kind::foreground:
+                set_foreground(group_);
+                return proceed();
+            case Kind::background:
+                return set_foreground(sys::getpid());
+            case Kind::proceed:
+                set_foreground(sys::getpid());
+                return proceed();
+            case Kind::abandon:
+                end_anchor();
+        }
+    }
+
+    /// The command waits for our answer, so its pid is its own.
+    void attach(std::uint32_t membership) {
+        sys::setpgid(anchor_, anchor_);  // it may not have got that far
+        group_ = (membership & k_leads_group) != 0 ? command_ : anchor_;
+        if (group_ == command_) sys::setpgid(anchor_, command_);
+        ended_ = sys::pidfd_open(command_);
+        if ((membership & k_foreground) != 0) set_foreground(group_);
+        const Message answer{Kind::attach, static_cast<std::uint32_t>(group_)};
+        sys::write(socket_, &answer, sizeof answer);
+    }
+
+    static void set_foreground(pid_t group) {
+        const int terminal = sys::open("/dev/tty", O_RDWR | O_CLOEXEC);
+        if (terminal < 0) return;
+        sys::ioctl(terminal, TIOCSPGRP, &group);
+        sys::close(terminal);
+    }
+
+    void proceed() const {
+        if (anchor_ > 0) sys::kill(-group_, SIGCONT);
+    }
+
+    void end_anchor() {
+        if (anchor_ <= 0) return;
+        sys::kill(anchor_, SIGKILL);
+        sys::wait(anchor_);
+        anchor_ = -1;
+    }
+
+    /// What it leaves behind is in the background, as it would be once a shell has taken its terminal back.
+    void command_ended() {
+        set_foreground(sys::getpid());
+        end_anchor();
+        sys::close(ended_);
+        ended_ = -1;
+    }
+
+    int socket_;
+    pid_t command_;
+    pid_t anchor_ = -1;
+    pid_t group_ = 0;
+    int ended_ = -1;
+};
+
+int number(const char* text) {
+    int value = 0;
+    for (; *text >= '0' && *text <= '9'; ++text) value = value * 10 + (*text - '0');
+    return value;
+}
+
+[[noreturn]] void lead(int socket, pid_t command) {
+    const sys::SignalSet all_but_hangup = ~sys::signal_bit(SIGHUP);
+    sys::sigprocmask(SIG_SETMASK, &all_but_hangup, nullptr);
+    sys::prctl(PR_SET_NAME, sys::address("quicken-session"));
+    if (socket > 0) sys::close_range(0, static_cast<unsigned>(socket) - 1);
+    sys::close_range(static_cast<unsigned>(socket) + 1, ~0U);
+    Leader(socket, command).run();
+}
+
+}  // namespace
+
+}  // namespace quicken::session
+
+extern "C" [[noreturn, gnu::used]] void quicken_start(unsigned long* stack) {
+    char** arguments = reinterpret_cast<char**>(stack + 1);
+    if (stack[0] != 3) quicken::sys::exit(2);
+    quicken::session::lead(quicken::session::number(arguments[1]), quicken::session::number(arguments[2]));
+}
