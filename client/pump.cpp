@@ -21,6 +21,8 @@ namespace {
 constexpr int k_look_again =
     50;  // ms, while nobody has the command's terminal open: there is no event for that
 
+constexpr long k_processing = 500000;  // ns
+
 bool would_block(long result) {
     return result == -EAGAIN || result == -EINTR;
 }
@@ -67,7 +69,8 @@ void Pump::handle(const pollfd& terminal, const pollfd& master) {
     if (input_begin_ < input_end_) write_input();
 }
 
-void Pump::read_output() {
+/// False if there was nothing.
+bool Pump::read_output() {
     const std::size_t held = held_return_ ? 1 : 0;
     if (held_return_) output_[0] = '\r';
     const long got = sys::read(master_, output_ + held, sizeof output_ - held);
@@ -80,9 +83,10 @@ void Pump::read_output() {
         output_begin_ = 0;
         output_end_ = held + static_cast<std::size_t>(got);
         held_return_ = false;
-        if (terminal_.adds_returns()) strip_returns();
+        if (terminal_.follow_output(master_)) strip_returns();
     }
     write_output();
+    return got > 0;
 }
 
 void Pump::strip_returns() {
@@ -136,6 +140,30 @@ void Pump::signal_own_group(const wire::Terminal& modes, std::size_t size) const
     }
 }
 
+void Pump::type_silently() {
+    wire::Terminal modes{};
+    if (terminal_.typed() == 0 || sys::ioctl(master_, TCGETS, &modes) != 0) return;
+    wire::Terminal silent = modes;
+    silent.modes[3] &= ~static_cast<std::uint32_t>(ECHO | ECHONL);
+    sys::ioctl(master_, TCSETS, &silent);
+    read_input();
+    // The other end processes it in its own time; to ask whether it can be read makes it do so.
+    const int slave = open_slave();
+    pollfd readable{slave, POLLIN, 0};
+    timespec limit{0, k_processing};
+    sys::ppoll(&readable, 1, &limit, nullptr);
+    limit = {0, k_processing};
+    sys::ppoll(nullptr, 0, &limit, nullptr);
+    if (slave >= 0) sys::close(slave);
+    wire::Terminal now{};
+    if (sys::ioctl(master_, TCGETS, &now) == 0 && same_modes(now, silent)) sys::ioctl(master_, TCSETS, &modes);
+}
+
+int Pump::open_slave() const {
+    return static_cast<int>(
+        sys::ioctl_number(master_, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+}
+
 void Pump::drain() {
     for (;;) {
         while (output_begin_ < output_end_) {
@@ -143,16 +171,14 @@ void Pump::drain() {
             sys::ppoll(&writable, 1, nullptr, nullptr);
             write_output();
         }
-        read_output();
-        if (output_begin_ == output_end_) return;
+        if (!read_output() && output_begin_ == output_end_) return;
     }
 }
 
 std::size_t Pump::take_unread(char* to, std::size_t size) {
     if (!forwarded_) return 0;
     std::size_t count = 0;
-    const int slave =
-        static_cast<int>(sys::ioctl_number(master_, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    const int slave = open_slave();
     wire::Terminal modes{};
     if (slave >= 0 && sys::ioctl(slave, TCGETS, &modes) == 0) {
         wire::Terminal raw = modes;

@@ -12,13 +12,16 @@ namespace quicken::client {
 
 class Pump {
  public:
-    /// `master`: of the command's terminal, non-blocking from now on. `group`: the command's process group.
+    /// `master`: of the command's terminal, non-blocking from now on; -1 without one. `group`: the command's process group.
     /// Borrows all.
     Pump(Terminal& terminal, int master, pid_t group);
 
     /// Fills in what is to be waited for. Milliseconds after which to look again, or -1.
     int watch(pollfd& terminal, pollfd& master) const;
     void handle(const pollfd& terminal, const pollfd& master);
+
+    /// Passes on what has been typed already, which the terminal has echoed.
+    void type_silently();
 
     /// All that the command has written and that is there by now.
     void drain();
@@ -31,9 +34,10 @@ class Pump {
     [[noreturn]] void run_to_end();
 
  private:
-    void read_output();
+    bool read_output();
     void write_output();
     void strip_returns();
+    int open_slave() const;
     void read_input();
     void write_input();
     void signal_own_group(const wire::Terminal& modes, std::size_t size) const;

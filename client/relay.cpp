@@ -75,7 +75,7 @@ class Relay {
 
  private:
     [[noreturn]] void lose() {
-        terminal_.restore();
+        if (has_terminal_) terminal_.adopt(replies_.fd(0), false, nullptr, 0);
         die(1, {"the server ended before the program did; its exit status is lost"});
     }
 
@@ -125,12 +125,8 @@ class Relay {
         if (has_terminal_) {
             pump_.drain();
             const bool killed = (status & 0x7f) != 0;  // wait(2)
-            if (killed) {
-                terminal_.restore();
-            } else {
-                char unread[k_max_unread];
-                terminal_.adopt(replies_.fd(0), unread, pump_.take_unread(unread, sizeof unread));
-            }
+            char unread[k_max_unread];
+            terminal_.adopt(replies_.fd(0), !killed, unread, pump_.take_unread(unread, sizeof unread));
             if (!pump_.is_closed()) leave_rest();
         }
         end_as(status);
@@ -178,9 +174,10 @@ class Relay {
             return;
         }
         const bool asks = signal == SIGTTIN || signal == SIGTTOU;
+        stopped_ = true;
         if (asks && !may_read_ && terminal_.in_foreground()) return grant();
         pump_.drain();
-        terminal_.adopt(replies_.fd(0), nullptr, 0);
+        terminal_.adopt(replies_.fd(0), true, nullptr, 0);
         wants_terminal_ = wants_terminal_ || may_read_ || asks;
         may_read_ = false;
         if (!is_from_job_control(signal)) {
@@ -206,7 +203,10 @@ class Relay {
     }
 
     void grant() {
+        if (!may_read_) terminal_.pass_on(replies_.fd(0));
         terminal_.make_raw();
+        pump_.type_silently();
+        stopped_ = false;
         may_read_ = true;
         tell_leader(session::Kind::foreground);
     }
@@ -220,6 +220,7 @@ class Relay {
         terminal_.copy_size(replies_.fd(0));
         if (terminal_.in_foreground() && (wants_terminal_ || may_read_)) return grant();
         may_read_ = false;
+        stopped_ = false;
         tell_leader(session::Kind::proceed);
     }
 
@@ -231,6 +232,7 @@ class Relay {
     bool has_terminal_;
     bool may_read_ = false;        // the command is in the foreground of its terminal
     bool wants_terminal_ = false;  // it was when it was stopped
+    bool stopped_ = false;
     bool orphaned_ = false;
     int signals_ = -1;
     Pump pump_;

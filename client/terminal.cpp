@@ -7,11 +7,13 @@
 #include <asm/termbits.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 
 #include "common/sys.hpp"
 #include "descriptor.hpp"
+#include "ending.hpp"
 
 namespace quicken::client {
 
@@ -21,8 +23,23 @@ struct Size {
     std::uint16_t rows, columns, width, height;
 };
 
-bool same_modes(const wire::Terminal& one, const wire::Terminal& other) {
-    return std::memcmp(&one, &other, offsetof(wire::Terminal, rows)) == 0;
+// Indices of wire::Terminal::modes.
+constexpr std::size_t k_input = 0, k_output = 1, k_local = 3;
+
+bool adds_returns(const wire::Terminal& modes) {
+    return (modes.modes[k_output] & (OPOST | ONLCR)) == (OPOST | ONLCR);
+}
+
+void keep_size(wire::Terminal& terminal, const Size& size) {
+    terminal.rows = size.rows;
+    terminal.columns = size.columns;
+    terminal.width = size.width;
+    terminal.height = size.height;
+}
+
+bool same_size(const Size& size, const wire::Terminal& terminal) {
+    return size.rows == terminal.rows && size.columns == terminal.columns && size.width == terminal.width &&
+           size.height == terminal.height;
 }
 
 bool is_terminal(int fd) {
@@ -38,6 +55,10 @@ bool is_pipe(int fd) {
 
 }  // namespace
 
+bool same_modes(const wire::Terminal& one, const wire::Terminal& other) {
+    return std::memcmp(&one, &other, offsetof(wire::Terminal, rows)) == 0;
+}
+
 void Terminal::open() {
     fd_ = lift(sys::open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (fd_ < 0) fd_ = -1;
@@ -47,11 +68,8 @@ void Terminal::describe(wire::Request& request, std::span<std::uint32_t> inherit
     Size size{};
     if (sys::ioctl(fd_, TCGETS, &request.modes) != 0) return;
     sys::ioctl(fd_, TIOCGWINSZ, &size);
+    keep_size(request.modes, size);
     initial_ = request.modes;
-    request.modes.rows = size.rows;
-    request.modes.columns = size.columns;
-    request.modes.width = size.width;
-    request.modes.height = size.height;
     request.terminal = wire::k_has_terminal;
     bool alone = true;
     for (int fd = 0; fd < 3; ++fd) {
@@ -62,8 +80,10 @@ void Terminal::describe(wire::Request& request, std::span<std::uint32_t> inherit
         }
     }
     const bool reads = (request.terminal & 1U) != 0;
-    // What has been typed ahead may be for the next program: it is taken when this one asks.
-    if (reads && alone && in_foreground() && typed() == 0) request.terminal |= wire::k_foreground;
+    // What has been typed ahead may be for the next program: it is taken when this one asks. One that ignores the
+    // signals of job control (a shell's command substitution) cannot ask.
+    const bool first = (reads && alone && typed() == 0) || is_ignored(SIGTTIN) || is_ignored(SIGTTOU);
+    if (first && in_foreground()) request.terminal |= wire::k_foreground;
     for (std::uint32_t& number : inherited) {
         if (is_terminal(static_cast<int>(number))) number |= wire::k_terminal_fd;
     }
@@ -79,14 +99,12 @@ int Terminal::typed() const {
     return sys::ioctl(fd_, TIOCINQ, &count) == 0 ? count : 0;
 }
 
-bool Terminal::copy_size(int master) const {
+bool Terminal::copy_size(int master) {
     Size now{};
-    Size theirs{};
-    if (sys::ioctl(fd_, TIOCGWINSZ, &now) != 0 || sys::ioctl(master, TIOCGWINSZ, &theirs) != 0) return false;
-    if (now.rows == theirs.rows && now.columns == theirs.columns && now.width == theirs.width &&
-        now.height == theirs.height)
-        return false;
-    return sys::ioctl(master, TIOCSWINSZ, &now) == 0;
+    if (sys::ioctl(fd_, TIOCGWINSZ, &now) != 0) return false;
+    const bool changed = !same_size(now, initial_);
+    keep_size(initial_, now);
+    return changed && sys::ioctl(master, TIOCSWINSZ, &now) == 0;
 }
 
 void Terminal::set(const wire::Terminal& modes) const {
@@ -94,46 +112,59 @@ void Terminal::set(const wire::Terminal& modes) const {
 }
 
 void Terminal::make_raw() {
-    if (raw_ || sys::ioctl(fd_, TCGETS, &modes_) != 0) return;
+    wire::Terminal now{};
+    if (sys::ioctl(fd_, TCGETS, &now) != 0 || (raw_ && same_modes(now, raw_modes_))) return;
+    modes_ = now;
     wire::Terminal raw = modes_;
-    raw.modes[0] &=
+    raw.modes[k_input] &=
         ~static_cast<std::uint32_t>(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-    raw.modes[1] &= ~static_cast<std::uint32_t>(OPOST);
-    raw.modes[3] &= ~static_cast<std::uint32_t>(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    raw.modes[k_local] &= ~static_cast<std::uint32_t>(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
     raw.characters[VMIN] = 1;
     raw.characters[VTIME] = 0;
     set(raw);
+    raw_modes_ = raw;
     raw_ = true;
 }
 
-void Terminal::restore() {
-    if (!raw_) return;
-    raw_ = false;
-    if (in_foreground()) set(modes_);
+bool Terminal::follow_output(int master) {
+    if (!raw_) {
+        wire::Terminal modes{};
+        return sys::ioctl(fd_, TCGETS, &modes) == 0 && adds_returns(modes);
+    }
+    wire::Terminal theirs{};
+    if (sys::ioctl(master, TCGETS, &theirs) == 0 && theirs.modes[k_output] != raw_modes_.modes[k_output]) {
+        raw_modes_.modes[k_output] = theirs.modes[k_output];
+        if (in_foreground()) set(raw_modes_);
+    }
+    return adds_returns(raw_modes_);
 }
 
-/// Modes that nobody has changed are left alone: another program of a pipeline may have set its own.
-void Terminal::adopt(int master, const char* unread, std::size_t size) {
+/// Settings that nobody has changed are left alone: another program of a pipeline may have set its own.
+void Terminal::adopt(int master, bool modes_too, const char* unread, std::size_t size) {
     wire::Terminal theirs{};
-    if (sys::ioctl(master, TCGETS, &theirs) != 0) return restore();
+    Size their_size{};
+    if (!modes_too || sys::ioctl(master, TCGETS, &theirs) != 0) theirs = raw_ ? modes_ : initial_;
     const bool changed = raw_ || !same_modes(theirs, initial_);
     raw_ = false;
-    if (!changed || !in_foreground()) return;
+    if (!in_foreground()) return;
     if (size > 0) give_back(theirs, unread, size);
-    set(theirs);
+    if (changed) set(theirs);
+    if (sys::ioctl(master, TIOCGWINSZ, &their_size) == 0 && !same_size(their_size, initial_))
+        sys::ioctl(fd_, TIOCSWINSZ, &their_size);
 }
 
 /// It has been echoed when it was typed.
 void Terminal::give_back(wire::Terminal modes, const char* unread, std::size_t size) const {
-    modes.modes[3] &= ~static_cast<std::uint32_t>(ECHO | ECHONL);
+    modes.modes[k_local] &= ~static_cast<std::uint32_t>(ECHO | ECHONL);
     set(modes);
     for (std::size_t i = 0; i < size; ++i) sys::ioctl(fd_, TIOCSTI, unread + i);
 }
 
-bool Terminal::adds_returns() const {
+void Terminal::pass_on(int master) {
     wire::Terminal modes{};
-    if (raw_ || sys::ioctl(fd_, TCGETS, &modes) != 0) return false;
-    return (modes.modes[1] & (OPOST | ONLCR)) == (OPOST | ONLCR);
+    if (sys::ioctl(fd_, TCGETS, &modes) != 0) return;
+    std::memcpy(&initial_, &modes, offsetof(wire::Terminal, rows));
+    sys::ioctl(master, TCSETS, &modes);
 }
 
 }  // namespace quicken::client

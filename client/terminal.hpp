@@ -12,6 +12,9 @@
 
 namespace quicken::client {
 
+/// The same but for the size.
+bool same_modes(const wire::Terminal& one, const wire::Terminal& other);
+
 class Terminal {
  public:
     /// Finds the terminal, if there is one, and says so in the request. `inherited`: fds above 2, of which
@@ -28,29 +31,33 @@ class Terminal {
     bool in_foreground() const;
     /// Bytes that have been typed and not read; of a line that is being typed, none.
     int typed() const;
-    /// Its size into the command's terminal. True if that was another one.
-    bool copy_size(int master) const;
+    /// Its size into the command's terminal. True if it was another one the last time.
+    bool copy_size(int master);
 
-    /// Everything that is typed comes as it is, nothing is echoed, no signal sent.
+    /// Everything that is typed comes as it is, nothing is echoed, no signal sent. Output is processed as before:
+    /// the program is not the only one that writes.
     void make_raw();
     bool is_raw() const { return raw_; }
-    /// The modes of before make_raw.
-    void restore();
-    /// The modes that the command's terminal has now, which the program may have changed for good. `unread`:
-    /// what was typed and read here, but not by the program, is put back to be read by the next one (TIOCSTI,
-    /// where the kernel allows it).
-    void adopt(int master, const char* unread, std::size_t size);
-    /// Lines are written to it as the command's terminal makes them, so it must not add the carriage return
-    /// again.
-    bool adds_returns() const;
+    /// Before output of the command's terminal is written: processes it as that one does. True if it adds a carriage
+    /// return to a newline, which has one by then.
+    bool follow_output(int master);
+
+    /// No longer raw, with the settings that the command's terminal has now and that the program may have changed
+    /// for good: its size and, if `modes_too`, its modes; else those of before. `unread`: what was typed
+    /// and read here, but not by the program, is put back to be read by the next one (TIOCSTI, where the kernel
+    /// allows it).
+    void adopt(int master, bool modes_too, const char* unread, std::size_t size);
+    /// The other way round: what a shell has set while it had the terminal.
+    void pass_on(int master);
 
  private:
     void set(const wire::Terminal& modes) const;
     void give_back(wire::Terminal modes, const char* unread, std::size_t size) const;
 
     int fd_ = -1;
-    wire::Terminal initial_{};  // as the request says
-    wire::Terminal modes_{};    // before it was made raw
+    wire::Terminal initial_{};    // what the command's terminal was given
+    wire::Terminal modes_{};      // before it was made raw
+    wire::Terminal raw_modes_{};  // since then
     bool raw_ = false;
 };
 

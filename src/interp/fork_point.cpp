@@ -121,7 +121,6 @@ void start_spare(pid_t supervisor) {
         close(*fd);
         *fd = -1;
     }
-    if (template_.session.leader < 0) setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != supervisor) _exit(0);
     py.PyOS_AfterFork_Child();

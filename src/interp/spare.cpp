@@ -202,7 +202,7 @@ void show_command_line(const Received& received) {
 void become_client(int& connection, pid_t client, Received& received) {
     Session& session = template_.session;
     const bool terminal = received.has_terminal();
-    if (!terminal && session.leader >= 0) leave_session(session);
+    if (!terminal) leave_session(session, client);
     if (terminal) {
         if (const char* failed = attach_session(session, received.request, client))
             refuse(connection, failed);

@@ -55,8 +55,13 @@ const char* await_session(const Session& session, pid_t& group) {
     return nullptr;
 }
 
-void leave_session(Session& session) {
-    setpgid(0, 0);  // before the leader ends: SIGHUP to its group
+void leave_session(Session& session, pid_t client) {
+    if (getsid(client) == client) {
+        setsid();
+    } else {
+        setpgid(0, 0);  // before the leader ends: SIGHUP to its group
+    }
+    if (session.leader < 0) return;
     ioctl(session.terminal, TIOCNOTTY);
     close_session(session);
 }

@@ -33,13 +33,13 @@ class Leader {
     }
 
  private:
-    /// Waits for nothing, in a group of its own. Ends with the leader.
+    /// Waits for nothing, in a group that it leads. Ends with the leader.
     static pid_t start_anchor() {
         const pid_t leader = sys::getpid();
         const pid_t pid = sys::fork();
+        if (pid > 0) sys::setpgid(pid, pid);
         if (pid != 0) return pid;
         sys::close_range(0, ~0U);
-        sys::setpgid(0, 0);
         const sys::SignalSet all = ~sys::SignalSet{0};
         sys::sigprocmask(SIG_BLOCK, &all, nullptr);
         sys::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -70,7 +70,6 @@ class Leader {
 
     /// The command waits for our answer, so its pid is its own.
     void attach(std::uint32_t membership) {
-        sys::setpgid(anchor_, anchor_);  // it may not have got that far
         group_ = (membership & k_leads_group) != 0 ? command_ : anchor_;
         if (group_ == command_) sys::setpgid(anchor_, command_);
         ended_ = sys::pidfd_open(command_);
