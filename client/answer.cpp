@@ -46,6 +46,7 @@ bool take_answer(ReplyReader& replies, Answer& answer) {
                 answer.kind = Answer::Kind::started;
                 answer.pid = reply.pid;
                 answer.group = reply.value;
+                answer.reason = text;
                 return true;
             case wire::ReplyKind::refused:
                 answer.reason = text;
@@ -61,7 +62,7 @@ bool take_answer(ReplyReader& replies, Answer& answer) {
 }
 
 constexpr bool is_ignored_by_default(int signal) {
-    return signal == SIGCONT || signal == SIGWINCH;
+    return signal == SIGCONT || signal == SIGWINCH || signal == SIGCHLD || signal == SIGURG;
 }
 
 /// A signal before the commit point has its effect on the client itself.

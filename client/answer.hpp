@@ -19,7 +19,8 @@ struct Answer {
     Kind kind;
     pid_t pid;
     pid_t group;              // its process group
-    std::string_view reason;  // valid as long as the reader receives nothing more
+    std::string_view reason;  // of started: what is not as in a plain run. Valid as long as the reader
+                              // receives nothing more
     bool cold;                // the server had to make its template
 };
 

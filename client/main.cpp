@@ -24,7 +24,9 @@ int connect(Run& run, const wire::Instance& instance) {
 }
 
 [[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer, Outgoing& request) {
-    if (run.verbose) say({answer.cold || run.activated ? "cold run" : "warm run"});
+    if (run.verbose)
+        say({answer.cold || run.activated ? "cold run" : "warm run", answer.reason.empty() ? "" : "; ",
+             answer.reason});
     relay(run, replies, {answer.pid, answer.group}, request);
 }
 

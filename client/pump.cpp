@@ -156,7 +156,8 @@ void Pump::type_silently() {
     sys::ppoll(nullptr, 0, &limit, nullptr);
     if (slave >= 0) sys::close(slave);
     wire::Terminal now{};
-    if (sys::ioctl(master_, TCGETS, &now) == 0 && same_modes(now, silent)) sys::ioctl(master_, TCSETS, &modes);
+    if (sys::ioctl(master_, TCGETS, &now) == 0 && same_modes(now, silent))
+        sys::ioctl(master_, TCSETS, &modes);
 }
 
 int Pump::open_slave() const {

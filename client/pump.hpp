@@ -12,8 +12,8 @@ namespace quicken::client {
 
 class Pump {
  public:
-    /// `master`: of the command's terminal, non-blocking from now on; -1 without one. `group`: the command's process group.
-    /// Borrows all.
+    /// `master`: of the command's terminal, non-blocking from now on; -1 without one. `group`: the command's
+    /// process group. Borrows all.
     Pump(Terminal& terminal, int master, pid_t group);
 
     /// Fills in what is to be waited for. Milliseconds after which to look again, or -1.

@@ -34,6 +34,8 @@ namespace {
 
 constexpr std::size_t k_max_unread = 4096;  // N_TTY_BUF_SIZE: a terminal keeps no more
 
+constexpr long k_patience = 200000000;  // ns for the supervisor to say how a command ended
+
 bool is_from_job_control(int signal) {
     return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
@@ -149,15 +151,41 @@ class Relay {
         if (sys::read(signals_, &info, sizeof info) != static_cast<long>(sizeof info)) return;
         const int signal = static_cast<int>(info.ssi_signo);
         const auto sender = static_cast<pid_t>(info.ssi_pid);
-        if (signal == wire::k_report_signal) {
-            if (info.ssi_code == SI_QUEUE && sender == command_.pid) end(info.ssi_int);
-            return;
-        }
+        if (signal == wire::k_report_signal && info.ssi_code == SI_QUEUE && sender == command_.pid)
+            end(info.ssi_int);
         if (signal == SIGCONT) return proceed();
-        if (is_ignored(signal)) return;
-        if (has_terminal_ && info.ssi_code != SI_KERNEL && sender == sys::getpid()) return;  // to our group
+        // Ours: to our group (Pump), or SIGPIPE.
+        if (is_ignored(signal) || (info.ssi_code == SI_USER && sender == sys::getpid())) return;
+        if (signal == SIGTERM) free_from_hung_server();
         if (has_terminal_ && signal == SIGWINCH && terminal_.copy_size(replies_.fd(0)) && may_read_) return;
-        sys::kill(info.ssi_code == SI_KERNEL ? -command_.group : command_.pid, signal);
+        send(signal, info);
+    }
+
+    void send(int signal, const signalfd_siginfo& info) const {
+        if (info.ssi_code == SI_QUEUE) {
+            siginfo_t queued{};
+            queued.si_signo = signal;
+            queued.si_code = SI_QUEUE;
+            queued.si_pid = sys::getpid();
+            queued.si_uid = info.ssi_uid;
+            queued.si_value.sival_ptr = reinterpret_cast<void*>(info.ssi_ptr);
+            sys::sigqueue(command_.pid, signal, queued);
+        } else {
+            sys::kill(info.ssi_code == SI_KERNEL ? -command_.group : command_.pid, signal);
+        }
+    }
+
+    /// The command has ended already, and nobody says how: one SIGTERM has ended it, the next one ends us.
+    void free_from_hung_server() {
+        pollfd ended{sys::pidfd_open(command_.pid), POLLIN, 0};
+        timespec limit{0, 0};
+        const bool gone = ended.fd == -ESRCH || (ended.fd >= 0 && sys::ppoll(&ended, 1, &limit, nullptr) > 0);
+        if (ended.fd >= 0) sys::close(ended.fd);
+        if (!gone) return;
+        pollfd said{replies_.fd(), POLLIN, 0};
+        limit = {0, k_patience};
+        if (sys::ppoll(&said, 1, &limit, nullptr) > 0 && replies_.receive() > 0) take_replies();
+        end(SIGTERM);
     }
 
     // --- stop and go on

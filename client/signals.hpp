@@ -1,4 +1,5 @@
-// The signals that a client passes on to its command. They are blocked from
+// The signals that a client passes on to its command: all that can be blocked,
+// but for SIGTTOU, by which the kernel stops the client itself. They are blocked from
 // before the request is sent, so that none is lost between the server's start
 // of the command and the client's learning of it.
 #pragma once
@@ -11,12 +12,7 @@
 namespace quicken::client {
 
 constexpr sys::SignalSet relayed_signals() {
-    sys::SignalSet set = 0;
-    for (const int signal :
-         {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH, SIGTSTP, SIGTTIN}) {
-        set |= sys::signal_bit(signal);
-    }
-    return set;
+    return ~(sys::signal_bit(SIGKILL) | sys::signal_bit(SIGSTOP) | sys::signal_bit(SIGTTOU));
 }
 
 constexpr sys::SignalSet report_signal() {

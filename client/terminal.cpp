@@ -80,8 +80,8 @@ void Terminal::describe(wire::Request& request, std::span<std::uint32_t> inherit
         }
     }
     const bool reads = (request.terminal & 1U) != 0;
-    // What has been typed ahead may be for the next program: it is taken when this one asks. One that ignores the
-    // signals of job control (a shell's command substitution) cannot ask.
+    // What has been typed ahead may be for the next program: it is taken when this one asks. One that ignores
+    // the signals of job control (a shell's command substitution) cannot ask.
     const bool first = (reads && alone && typed() == 0) || is_ignored(SIGTTIN) || is_ignored(SIGTTOU);
     if (first && in_foreground()) request.terminal |= wire::k_foreground;
     for (std::uint32_t& number : inherited) {

@@ -34,18 +34,18 @@ class Terminal {
     /// Its size into the command's terminal. True if it was another one the last time.
     bool copy_size(int master);
 
-    /// Everything that is typed comes as it is, nothing is echoed, no signal sent. Output is processed as before:
-    /// the program is not the only one that writes.
+    /// Everything that is typed comes as it is, nothing is echoed, no signal sent. Output is processed as
+    /// before: the program is not the only one that writes.
     void make_raw();
     bool is_raw() const { return raw_; }
-    /// Before output of the command's terminal is written: processes it as that one does. True if it adds a carriage
-    /// return to a newline, which has one by then.
+    /// Before output of the command's terminal is written: processes it as that one does. True if it adds a
+    /// carriage return to a newline, which has one by then.
     bool follow_output(int master);
 
-    /// No longer raw, with the settings that the command's terminal has now and that the program may have changed
-    /// for good: its size and, if `modes_too`, its modes; else those of before. `unread`: what was typed
-    /// and read here, but not by the program, is put back to be read by the next one (TIOCSTI, where the kernel
-    /// allows it).
+    /// No longer raw, with the settings that the command's terminal has now and that the program may have
+    /// changed for good: its size and, if `modes_too`, its modes; else those of before. `unread`: what was
+    /// typed and read here, but not by the program, is put back to be read by the next one (TIOCSTI, where
+    /// the kernel allows it).
     void adopt(int master, bool modes_too, const char* unread, std::size_t size);
     /// The other way round: what a shell has set while it had the terminal.
     void pass_on(int master);

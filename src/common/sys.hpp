@@ -211,6 +211,11 @@ inline int kill(pid_t pid, int signal) {
     return static_cast<int>(call(__NR_kill, pid, signal));
 }
 
+/// Queues a signal with its value; `info` is the kernel's siginfo_t, of which si_code must be negative.
+inline int sigqueue(pid_t pid, int signal, const siginfo_t& info) {
+    return static_cast<int>(call(__NR_rt_sigqueueinfo, pid, signal, address(&info)));
+}
+
 // Processes.
 
 /// Close-on-exec; readable once the process has ended.

@@ -106,7 +106,9 @@ const char* more_confined(pid_t client, const Status& theirs) {
 }
 
 /// A hard limit can be lowered for good but not raised; the soft one goes up to it.
-void adopt_limits(pid_t client) {
+/// False if a limit is lower than the client's.
+bool adopt_limits(pid_t client) {
+    bool all = true;
     for (unsigned resource = 0; resource < RLIM_NLIMITS; ++resource) {
         const auto which = static_cast<__rlimit_resource>(resource);
         rlimit theirs{};
@@ -117,7 +119,9 @@ void adopt_limits(pid_t client) {
         if (theirs.rlim_max > ours.rlim_max) theirs.rlim_max = ours.rlim_max;
         if (theirs.rlim_cur > theirs.rlim_max) theirs.rlim_cur = theirs.rlim_max;
         setrlimit(which, &theirs);
+        all = false;
     }
+    return all;
 }
 
 void adopt_scheduling(pid_t client) {
@@ -168,11 +172,11 @@ void note_own_state() {
     if (!read_oom_score("self", own.oom_score)) own.oom_score[0] = '\0';
 }
 
-const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored) {
+const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored, const char*& note) {
     Status theirs;
     if (!read_status(client, theirs)) return "the client's state cannot be read";
     if (const char* reason = more_confined(client, theirs)) return reason;
-    adopt_limits(client);
+    note = adopt_limits(client) ? "" : "a resource limit is lower, as it is for the server";
     adopt_scheduling(client);
     adopt_oom_score(client);
     ignored = theirs.ignored;

@@ -22,7 +22,8 @@ void note_own_state();
 /// kernel does not let us take
 /// over (a hard limit that is lower here) is taken as far as it goes.
 /// nullptr, or why a client like this must not be served: a server must not be a way out of a sandbox.
-const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored);
+/// `note` says what could not be taken over, "" if nothing.
+const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored, const char*& note);
 
 /// Whether process `pid` has `signal` blocked; false if there is no such process.
 bool blocks_signal(pid_t pid, int signal);

@@ -199,7 +199,8 @@ void show_command_line(const Received& received) {
                       received.request.environ_length);
 }
 
-void become_client(int& connection, pid_t client, Received& received) {
+/// Returns what is not as in a plain run, or "".
+const char* become_client(int& connection, pid_t client, Received& received) {
     Session& session = template_.session;
     const bool terminal = received.has_terminal();
     if (!terminal) leave_session(session, client);
@@ -211,10 +212,11 @@ void become_client(int& connection, pid_t client, Received& received) {
     if (const char* failed = take_streams(received)) refuse(connection, failed);
     if (const char* failed = take_extra_fds(received, connection)) refuse(connection, failed);
     std::uint64_t ignored = 0;
+    const char* note = "";
     char directory[sizeof template_.directory];
     const bool same_directory =
         getcwd(directory, sizeof directory) != nullptr && strcmp(directory, template_.directory) == 0;
-    if (const char* failed = adopt_state(client, received.request.signal_mask, ignored))
+    if (const char* failed = adopt_state(client, received.request.signal_mask, ignored, note))
         refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
     show_command_line(received);
@@ -231,6 +233,7 @@ void become_client(int& connection, pid_t client, Received& received) {
     if (terminal) {
         if (const char* failed = await_session(session, group)) refuse(connection, failed);
     }
+    return note;
 }
 
 }  // namespace
@@ -256,7 +259,7 @@ void serve_one(std::uint32_t slot) {
         hand_over(connection, control::MessageKind::needs_session, slot);
         _exit(0);
     }
-    become_client(connection, peer.pid, received);
+    const char* note = become_client(connection, peer.pid, received);
     hand_over(connection, control::MessageKind::handoff, slot);
     close(template_.handoff);
     close(template_.listener);
@@ -264,7 +267,7 @@ void serve_one(std::uint32_t slot) {
     command_ = {getpid(), peer.pid, getppid(), slot};
     Session& session = template_.session;
     const int ends[] = {session.master, session.leader};
-    if (!send_reply(connection, wire::ReplyKind::started, getpgrp(), command_.pid, "", ends,
+    if (!send_reply(connection, wire::ReplyKind::started, getpgrp(), command_.pid, note, ends,
                     session.leader >= 0 ? 2 : 0)) {
         template_.board->slots[slot].state.store(control::SlotState::retired);  // never started: not counted
         _exit(0);

@@ -15,8 +15,8 @@ const char* attach_session(const Session& session, const wire::Request& request,
 /// Waits for the leader. nullptr and the process group, or what failed.
 const char* await_session(const Session& session, pid_t& group);
 
-/// For a client without a terminal: no controlling terminal, a process group of our own, a session of our own if
-/// the client leads one.
+/// For a client without a terminal: no controlling terminal, a process group of our own, a session of our own
+/// if the client leads one.
 void leave_session(Session& session, pid_t client);
 
 void close_session(Session& session);

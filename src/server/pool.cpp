@@ -48,6 +48,22 @@ std::string file_behind(const std::filesystem::path& link) {
     return std::filesystem::read_symlink(link, failed).string();
 }
 
+/// One letter of proc(5); 0 if there is no such process.
+char process_state(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t end = text.rfind(") ");
+    return end == std::string::npos ? '\0' : text[end + 2];
+}
+
+pid_t peer_of(const Fd& connection) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (!connection || getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return 0;
+    return peer.pid;
+}
+
 enum class Holds { no, yes, unseen };
 
 /// Does the process have this open? A process that ends loses its fds before it is a zombie: none is no
@@ -208,6 +224,22 @@ void Pool::signal_commands(int signal) const {
     }
 }
 
+/// A client that stops because its command has stopped is not followed. If it goes on just when it is looked
+/// at, its command may be stopped in vain: the next look mends that.
+void Pool::follow_clients() {
+    for (auto& [pid, child] : children_) {
+        if (!child.command || child.client <= 0) continue;
+        const bool stopped = process_state(child.client) == 'T';
+        if (stopped && !child.held && process_state(pid) != 'T') {
+            child.held = true;
+            kill(pid, SIGSTOP);
+        } else if (!stopped && child.held) {
+            child.held = false;
+            kill(pid, SIGCONT);
+        }
+    }
+}
+
 void Pool::drain() {
     while (receive_one()) continue;
 }
@@ -243,6 +275,7 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
     child.group = message.group;
     child.slot = message.slot;
     child.command = true;
+    child.client = peer_of(connection);
     child.connection = std::move(connection);
     if (strike(ordered_slots_, message.slot)) unannounced_.push_back(message.slot);
     strike(lost_, message.slot);
@@ -269,6 +302,7 @@ void Pool::client_gone(pid_t pid) {
 void Pool::report(const Child& child, const siginfo_t& info) const {
     if (!child.connection || board_.state(child.slot) == control::SlotState::reported) return;
     const bool stopped = info.si_code == CLD_STOPPED;
+    if (stopped && child.held) return;
     send_reply(child.connection.get(), stopped ? wire::ReplyKind::stopped : wire::ReplyKind::exited,
                stopped ? info.si_status : wait_status(info), info.si_pid, {});
 }

@@ -63,6 +63,9 @@ class Pool {
     void await_spares();
     /// To the process groups of all commands.
     void signal_commands(int signal) const;
+    /// Stops the commands whose clients are stopped by a signal that nobody can relay (SIGSTOP), and
+    /// continues those whose clients go on. To be called every now and then.
+    void follow_clients();
     /// Takes note of the end or stop of a child. False if it is not one of ours.
     bool child_changed(const siginfo_t& info);
     /// Handles every handover that has been sent.
@@ -85,6 +88,8 @@ class Pool {
         std::uint32_t slot = 0;
         bool command = false;  // it has handed over
         pid_t group = 0;       // of a command
+        pid_t client = 0;      // of a command
+        bool held = false;     // stopped by us, as its client is
         Fd connection;         // of a command, unless there was no fd left to receive it
         Source hangup;
     };

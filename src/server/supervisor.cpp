@@ -40,6 +40,7 @@ constexpr double k_early = 10;              // s after ready: a template lost so
 constexpr unsigned k_max_early_losses = 3;  // in a row; then the next rung
 constexpr double k_passing = 1;             // s until it is tried again after a reason that may pass
 constexpr double k_accept_pause = 0.1;      // s, while there are no fds
+constexpr double k_follow = 0.2;            // s between looks at the clients of running commands
 constexpr double k_lock_timeout = 0.5;      // s for the directory's lock when told to stop
 constexpr double k_max_seconds = 1e9;       // no timer is longer
 
@@ -401,6 +402,7 @@ void Supervisor::restart() {
 
 void Supervisor::pool_changed() {
     if (state_ == State::stopping && pool_.commands().empty()) return end();
+    follow_clients();
     order_spares();
     update_accepting();
     update_idle_timer();
@@ -421,6 +423,15 @@ void Supervisor::order_spares() {
         break;
     }
     watch_orders();
+}
+
+void Supervisor::follow_clients() {
+    if (pool_.commands().empty() || follow_timer_) return;
+    follow_timer_ = loop_.after(k_follow, [this] {
+        follow_timer_.reset();
+        pool_.follow_clients();
+        follow_clients();
+    });
 }
 
 void Supervisor::child_ended() {

@@ -118,6 +118,7 @@ class Supervisor {
     void order_spares();
     void child_ended();
     bool reap_one();
+    void follow_clients();
     void update_idle_timer();
     void idle_time_over();
     bool give_up_socket(double seconds);
@@ -156,6 +157,7 @@ class Supervisor {
     Source order_timer_;
     Source accept_timer_;
     Source stop_timer_;
+    Source follow_timer_;
 };
 
 }  // namespace quicken::server
