@@ -1,8 +1,8 @@
 // The command's terminal makes lines as the program wants them ("\n" becomes
-// "\r\n"). The client's terminal does not do so again once it is raw. While it
-// is not, because the command has not asked for the keyboard, it does: then
-// the carriage returns are taken out on the way, which leaves exactly what the
-// program wrote.
+// "\r\n"). The client's terminal goes on doing so, for other programs that write
+// to it. So the carriage returns are taken out on the way, which leaves exactly
+// what the program wrote. Where it has written a newline without one, the
+// terminal is told to leave its output as it is.
 #include "pump.hpp"
 
 #include <asm/ioctls.h>
@@ -21,6 +21,7 @@ namespace {
 constexpr int k_look_again =
     50;  // ms, while nobody has the command's terminal open: there is no event for that
 
+constexpr std::size_t k_page = 4096;
 constexpr long k_processing = 500000;  // ns
 
 bool would_block(long result) {
@@ -65,6 +66,7 @@ void Pump::handle(const pollfd& terminal, const pollfd& master) {
     }
     if (closed_ || (master.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
         if (output_begin_ == output_end_) read_output();
+        if (output_begin_ == output_end_ && held_return_) read_output();
     }
     if (input_begin_ < input_end_) write_input();
 }
@@ -73,27 +75,44 @@ void Pump::handle(const pollfd& terminal, const pollfd& master) {
 bool Pump::read_output() {
     const std::size_t held = held_return_ ? 1 : 0;
     if (held_return_) output_[0] = '\r';
-    const long got = sys::read(master_, output_ + held, sizeof output_ - held);
+    long got = 0;
+    std::size_t end = held;
+    // A read gives a page at most.
+    do {
+        got = sys::read(master_, output_ + end, sizeof output_ - end);
+        if (got > 0) end += static_cast<std::size_t>(got);
+    } while (got > 0 && sizeof output_ - end >= k_page);
     closed_ = got <= 0 && !would_block(got);
-    if (got <= 0) {
-        output_end_ = output_begin_ = 0;
-        if (closed_ && held_return_) output_end_ = 1;
-        held_return_ = held_return_ && !closed_;
-    } else {
-        output_begin_ = 0;
-        output_end_ = held + static_cast<std::size_t>(got);
-        held_return_ = false;
-        if (terminal_.follow_output(master_)) strip_returns();
-    }
+    output_begin_ = 0;
+    output_end_ = end;
+    held_return_ = false;
+    if (end > held) adapt_output();
+    if (output_end_ > 0) last_ = output_[output_end_ - 1];
     write_output();
-    return got > 0;
+    return end > held;
+}
+
+/// A newline without a carriage return can only be had exactly.
+void Pump::adapt_output() {
+    char before = last_;
+    bool newline = false;
+    bool alone = false;
+    for (std::size_t i = 0; i < output_end_; ++i) {
+        if (output_[i] == '\n') {
+            newline = true;
+            alone = alone || before != '\r';
+        }
+        before = output_[i];
+    }
+    if (newline) terminal_.follow_output(master_, alone);
+    if (terminal_.adds_returns()) strip_returns();
 }
 
 void Pump::strip_returns() {
     std::size_t to = 0;
     for (std::size_t from = 0; from < output_end_; ++from) {
         if (output_[from] == '\r' && from + 1 == output_end_) {
-            held_return_ = true;
+            held_return_ = true;  // a newline may follow
         } else if (output_[from] != '\r' || output_[from + 1] != '\n') {
             output_[to++] = output_[from];
         }

@@ -36,6 +36,7 @@ class Pump {
  private:
     bool read_output();
     void write_output();
+    void adapt_output();
     void strip_returns();
     int open_slave() const;
     void read_input();
@@ -48,6 +49,7 @@ class Pump {
     bool closed_ = false;       // as the last read found it
     bool gone_ = false;         // the client's terminal: nothing more comes from it
     bool forwarded_ = false;    // something that was typed
+    char last_ = 0;             // byte of the output before
     bool held_return_ = false;  // a carriage return that may be followed by a newline
     std::size_t output_begin_ = 0, output_end_ = 0;
     std::size_t input_begin_ = 0, input_end_ = 0;

@@ -26,8 +26,9 @@ struct Size {
 // Indices of wire::Terminal::modes.
 constexpr std::size_t k_input = 0, k_output = 1, k_local = 3;
 
-bool adds_returns(const wire::Terminal& modes) {
-    return (modes.modes[k_output] & (OPOST | ONLCR)) == (OPOST | ONLCR);
+/// Output is processed in no other way than that a carriage return is put before a newline.
+bool makes_plain_lines(const wire::Terminal& modes) {
+    return modes.modes[k_output] == (OPOST | ONLCR);
 }
 
 void keep_size(wire::Terminal& terminal, const Size& size) {
@@ -119,6 +120,7 @@ void Terminal::make_raw() {
     raw.modes[k_input] &=
         ~static_cast<std::uint32_t>(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
     raw.modes[k_local] &= ~static_cast<std::uint32_t>(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+    if (!makes_plain_lines(modes_)) raw.modes[k_output] &= ~static_cast<std::uint32_t>(OPOST);
     raw.characters[VMIN] = 1;
     raw.characters[VTIME] = 0;
     set(raw);
@@ -126,17 +128,20 @@ void Terminal::make_raw() {
     raw_ = true;
 }
 
-bool Terminal::follow_output(int master) {
-    if (!raw_) {
-        wire::Terminal modes{};
-        return sys::ioctl(fd_, TCGETS, &modes) == 0 && adds_returns(modes);
-    }
+bool Terminal::adds_returns() const {
+    wire::Terminal modes{};
+    if (raw_) return (raw_modes_.modes[k_output] & OPOST) != 0;
+    return sys::ioctl(fd_, TCGETS, &modes) == 0 && makes_plain_lines(modes);
+}
+
+void Terminal::follow_output(int master, bool exactly) {
+    if (!raw_ || exactly != adds_returns()) return;
     wire::Terminal theirs{};
-    if (sys::ioctl(master, TCGETS, &theirs) == 0 && theirs.modes[k_output] != raw_modes_.modes[k_output]) {
-        raw_modes_.modes[k_output] = theirs.modes[k_output];
-        if (in_foreground()) set(raw_modes_);
-    }
-    return adds_returns(raw_modes_);
+    const bool again = sys::ioctl(master, TCGETS, &theirs) == 0 && makes_plain_lines(theirs);
+    if (!exactly && (!again || !makes_plain_lines(modes_))) return;
+    raw_modes_.modes[k_output] =
+        exactly ? modes_.modes[k_output] & ~static_cast<std::uint32_t>(OPOST) : modes_.modes[k_output];
+    if (in_foreground()) set(raw_modes_);
 }
 
 /// Settings that nobody has changed are left alone: another program of a pipeline may have set its own.

@@ -34,13 +34,15 @@ class Terminal {
     /// Its size into the command's terminal. True if it was another one the last time.
     bool copy_size(int master);
 
-    /// Everything that is typed comes as it is, nothing is echoed, no signal sent. Output is processed as
-    /// before: the program is not the only one that writes.
+    /// Everything that is typed comes as it is, nothing is echoed, no signal sent. It goes on making lines of
+    /// what others write (a job in the background, the next program of a pipeline).
     void make_raw();
     bool is_raw() const { return raw_; }
-    /// Before output of the command's terminal is written: processes it as that one does. True if it adds a
-    /// carriage return to a newline, which has one by then.
-    bool follow_output(int master);
+    /// A newline that is written to it gets a carriage return.
+    bool adds_returns() const;
+    /// While it is raw: `exactly`, output comes out as it is written; otherwise lines are made of it again,
+    /// if the command's terminal does so too.
+    void follow_output(int master, bool exactly);
 
     /// No longer raw, with the settings that the command's terminal has now and that the program may have
     /// changed for good: its size and, if `modes_too`, its modes; else those of before. `unread`: what was
