@@ -1,8 +1,8 @@
 // The command's terminal makes lines as the program wants them ("\n" becomes
 // "\r\n"). The client's terminal goes on doing so, for other programs that write
 // to it. So the carriage returns are taken out on the way, which leaves exactly
-// what the program wrote. Where it has written a newline without one, the
-// terminal is told to leave its output as it is.
+// what the program wrote. Where it has written a newline without one, or
+// writes much, the terminal is told to leave its output as it is.
 #include "pump.hpp"
 
 #include <asm/ioctls.h>
@@ -21,6 +21,8 @@ namespace {
 constexpr int k_look_again =
     50;  // ms, while nobody has the command's terminal open: there is no event for that
 
+constexpr std::size_t k_little = 2048;    // bytes read at once: no longer much
+constexpr std::size_t k_much = 1U << 16;  // bytes in a row
 constexpr std::size_t k_page = 4096;
 constexpr long k_processing = 500000;  // ns
 
@@ -92,12 +94,16 @@ bool Pump::read_output() {
     return end > held;
 }
 
-/// A newline without a carriage return can only be had exactly.
+/// A newline without a carriage return can only be had exactly; and much output is slow if lines are made of
+/// it twice.
 void Pump::adapt_output() {
+    const std::size_t size = output_end_;
+    flow_ = size < k_little ? 0 : flow_ + size;
+    if (flow_ > k_much) return terminal_.follow_output(master_, true);
     char before = last_;
     bool newline = false;
     bool alone = false;
-    for (std::size_t i = 0; i < output_end_; ++i) {
+    for (std::size_t i = 0; i < size; ++i) {
         if (output_[i] == '\n') {
             newline = true;
             alone = alone || before != '\r';

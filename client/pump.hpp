@@ -51,6 +51,7 @@ class Pump {
     bool forwarded_ = false;    // something that was typed
     char last_ = 0;             // byte of the output before
     bool held_return_ = false;  // a carriage return that may be followed by a newline
+    std::size_t flow_ = 0;      // bytes that have come in a row
     std::size_t output_begin_ = 0, output_end_ = 0;
     std::size_t input_begin_ = 0, input_end_ = 0;
     char output_[16384];
