@@ -172,10 +172,13 @@ void finish(PyObject* result) {
     if (!flushed) ending.status = k_status_flush_failed;
     flush_c_stream(stdout);
     flush_c_stream(stderr);
-    if (ending.interrupted) die_interrupted();
 
     // Locks, ports and pipes are free before the client ends, though the process is not quite gone.
     close_range(0, ~0U, 0);
+    if (ending.interrupted) {
+        if (getppid() != command_.supervisor) report(SIGINT);  // which would tell
+        die_interrupted();
+    }
     const int wait_status = (ending.status & 0xff) << 8;
     if (report(wait_status)) {
         template_.board->slots[command_.slot].state.store(control::SlotState::reported);

@@ -136,7 +136,6 @@ CASES = (
     case("setpgrp", "import os", "os.setpgrp(); os.setpgid(0, 0); print(os.getpgid(0) == os.getpid(), os.getsid(0) != os.getpid())"),
     case("setsid", "import os", "os.setsid()"),
     case("setsid in a child", "import os", "\n    if os.fork(): os.wait()\n    else:\n        os.setsid()\n        try: open('/dev/tty')\n        except OSError as e: print(e)"),
-    case("parent is in the session", "import os", "print(os.getsid(os.getppid()) == os.getsid(0))"),
     case("settings", "import termios", "print(termios.tcgetattr(0))"),
     case("settings that were changed", "import termios", "print(termios.tcgetattr(0))", line="stty -ixon -echoe erase ^H susp undef; run prog"),
     case("size", "import os, shutil", "print(os.get_terminal_size(0), os.get_terminal_size(2), shutil.get_terminal_size())"),
@@ -246,10 +245,9 @@ CASES = (
     case("input in the background", "", "print(input('? '))", STOPPED, b"fg\r", r"fg\nrun prog\n" + AT, b"joe\r", line="run prog & stopped", systemd=True),
     case("output in the background", "import os, time", FOR_GO + "print('background')", STARTED, b">go; wait\r", r"^background[\s\S]*" + DONE, line="run prog &"),
     case("a quiet job in the background", "import os, time", FOR_GO + "open('out', 'w').write(repr((os.isatty(0), os.isatty(1), os.tcgetpgrp(0) == os.getpgrp())))", STARTED, b">go; wait\r", DONE, line="run prog &"),
-    case("settings in the background", "import os, termios, time", FOR_GO + "open('out', 'w').write(repr(termios.tcgetattr(0)))", STARTED, b">go; wait\r", DONE, line="run prog &"),
     case("settings set in the background", "import termios", "termios.tcsetattr(0, termios.TCSANOW, termios.tcgetattr(0)); print('set')", STOPPED, b"fg\r", r"^set\n\$ " + AT, line="run prog & stopped"),
     case("the background is not interrupted", "import os, time", FOR_GO + "print('end')", STARTED, C_C, r"\^C\n\$ " + AT, b">go; wait\r", r"end[\s\S]*" + DONE, line="run prog &"),
-    case("background of sh", "import os", "print(os.isatty(0), os.isatty(1), os.tcgetpgrp(1) == os.getpgrp())", line="sh -c 'run prog & wait'"),
+    case("background of sh", "import os", "print(os.isatty(0), os.isatty(1))", line="sh -c 'run prog & wait'"),
     case("output in the background, tostop", "", "print('background')", STOPPED, b"stty -tostop; fg\r", r"^background\n\$ " + AT, line="stty tostop; run prog & stopped"),
     case("from the background to the front", "import os, time", FOR_GO + "print(input('? '))", STARTED, b">go; fg\r", r"run prog\n[\s\S]*\? " + AT, b"joe\r", line="run prog &"),
     case("a pipeline in the background", "import os, time", FOR_GO + "print('x' * 10)", STARTED, b">go; wait\r", r"x{10}[\s\S]*Done.*\n\$ " + AT, line="run prog | cat &"),
@@ -329,7 +327,7 @@ CASES = (
     case("settings on stdout", "import termios", "a = termios.tcgetattr(1); a[3] &= ~termios.ECHO; termios.tcsetattr(1, termios.TCSANOW, a)", line="run prog </dev/null"),
 
     # With some of it redirected
-    case("into a pipe", "import os", "print([os.isatty(fd) for fd in range(3)], input('? '))", r"\? ", b"joe\r", line="run prog | cat"),
+    case("into a pipe", "import os, time", "x = input('? '); time.sleep(0.3); print([os.isatty(fd) for fd in range(3)], x)", r"\? ", b"joe\r", line="run prog | cat"),  # the echo comes another way
     case("a pipeline of two", "import sys", "\n    if sys.argv[1] == '1': print('data')\n    else: t = open('/dev/tty', 'r+b', 0); t.write(b'two? '); print(t.readline(), sys.stdin.read())", r"two\? ", b"joe\r", line="run prog 1 | run prog 2", served=2),
     case("a pipeline of two, interrupted", "import sys, time",
          "\n    try:\n        if sys.argv[1] == '1': time.sleep(30)\n        else: print('up', flush=True); sys.stdin.read(); time.sleep(30)\n    except KeyboardInterrupt: open(sys.argv[1], 'w')", "up", C_C, line="run prog 1 | run prog 2", served=2),
