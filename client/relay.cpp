@@ -76,6 +76,13 @@ class Relay {
     }
 
  private:
+    /// The command has said how it ended, but we have not read it yet.
+    static bool is_reported() {
+        sys::SignalSet pending = 0;
+        sys::sigpending(pending);
+        return (pending & report_signal()) != 0;
+    }
+
     [[noreturn]] void lose() {
         if (has_terminal_) terminal_.adopt(replies_.fd(0), false, nullptr, 0);
         die(1, {"the server ended before the program did; its exit status is lost"});
@@ -95,11 +102,12 @@ class Relay {
     }
 
     void hear(pollfd& connection) {
+        if (is_reported()) return;  // that comes next
         if (orphaned_) lose();
         if (replies_.receive() >= 0) return take_replies();
         // The supervisor is gone; its command may still run, and reports before it ends.
         connection.fd = sys::pidfd_open(command_.pid);
-        if (connection.fd < 0) lose();
+        if (connection.fd < 0 && !is_reported()) lose();
         orphaned_ = true;
     }
 

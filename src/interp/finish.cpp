@@ -175,15 +175,12 @@ void finish(PyObject* result) {
 
     // Locks, ports and pipes are free before the client ends, though the process is not quite gone.
     close_range(0, ~0U, 0);
-    if (ending.interrupted) {
-        if (getppid() != command_.supervisor) report(SIGINT);  // which would tell
-        die_interrupted();
-    }
-    const int wait_status = (ending.status & 0xff) << 8;
+    const int wait_status = ending.interrupted ? SIGINT : (ending.status & 0xff) << 8;
     if (report(wait_status)) {
         template_.board->slots[command_.slot].state.store(control::SlotState::reported);
         usleep(k_linger);
     }
+    if (ending.interrupted) die_interrupted();
     _exit(ending.status & 0xff);
 }
 
