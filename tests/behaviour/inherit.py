@@ -43,21 +43,6 @@ if __name__ == '__main__':
     print('to stderr', file=sys.stderr)
 """
 
-SIGNALS = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "CONT", "WINCH")
-
-LISTEN = """
-import os, signal, sys, time
-if __name__ == '__main__':
-    def heard(number, frame):
-        os.write(1, (signal.Signals(number).name + '\\n').encode())
-    for name in %r:
-        signal.signal(getattr(signal, 'SIG' + name), heard)
-    os.write(1, ('%%d\\n' %% os.getpid()).encode())
-    while True:
-        time.sleep(10)
-""" % (SIGNALS,)
-
-
 @harness.each_activation
 class Inherit:
     def tell(self):
@@ -456,104 +441,6 @@ class Inherit:
         script = self.bed.write("random_.py", "import random\nif __name__ == '__main__':\n    print(random.random())\n")
         seen = {self.bed.quick([script]).stdout for _ in range(6)}
         self.assertEqual(6, len(seen))
-
-    # Signals to the client
-
-    def listening(self):
-        script = self.bed.write("listen.py", LISTEN)
-        self.bed.quick([self.bed.write("other.py", "pass\n")])
-        for warm in (False, True):
-            client = self.bed.start([script], stderr=subprocess.STDOUT)
-            try:
-                command = int(client.stdout.readline())
-                yield warm, client, command
-            finally:
-                client.kill()
-                client.wait()
-                client.stdout.close()
-                client.stdin.close()
-
-    def test_signals_reach_the_command(self):
-        for warm, client, command in self.listening():
-            self.assertNotEqual(client.pid, command, "this was a plain run")
-            for name in SIGNALS:
-                with self.subTest(signal=name, warm=warm):
-                    client.send_signal(getattr(signal, "SIG" + name))
-                    self.assertEqual(f"SIG{name}\n".encode(), client.stdout.readline())
-
-    def test_stop_and_continue(self):
-        for warm, client, command in self.listening():
-            with self.subTest(warm=warm):
-                self.assertNotEqual(client.pid, command, "this was a plain run")
-                client.send_signal(signal.SIGTSTP)
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(command) == "T"), "command runs on")
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(client.pid) == "T"), "client runs on")
-                client.send_signal(signal.SIGCONT)
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(command) == "S"), "command is stopped")
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(client.pid) == "S"), "client is stopped")
-                client.send_signal(signal.SIGUSR1)
-                heard = [client.stdout.readline()]
-                if heard == [b"SIGCONT\n"]:
-                    heard.append(client.stdout.readline())
-                self.assertEqual(b"SIGUSR1\n", heard[-1])
-
-    def test_default_actions(self):
-        """A signal that the command does not handle ends both, by that signal."""
-        script = self.script("import time\nprint('up', flush=True)\ntime.sleep(20)")
-        for name in ("TERM", "HUP", "USR1", "ALRM", "QUIT"):
-            seen = []
-            for argv in (self.bed.plain_argv([script]), self.bed.quick_argv([script]), self.bed.quick_argv([script])):
-                process = subprocess.Popen(argv, env=self.bed.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
-                process.stdout.readline()
-                process.send_signal(getattr(signal, "SIG" + name))
-                out, err = process.communicate(timeout=10)
-                seen.append((process.returncode, out, err))
-            with self.subTest(signal=name):
-                self.assertEqual([(-getattr(signal, "SIG" + name), b"", b"")] * 3, seen)
-
-    def test_keyboard_interrupt(self):
-        """As plain: traceback, then death by SIGINT; and it can be caught."""
-        for body in ("import time\nprint('up', flush=True)\ntime.sleep(20)",
-                     "import time\nprint('up', flush=True)\ntry:\n    time.sleep(20)\n"
-                     "except KeyboardInterrupt:\n    print('caught'); sys.exit(4)"):
-            script = self.script(body)
-            seen = []
-            for argv in (self.bed.plain_argv([script]), self.bed.quick_argv([script]), self.bed.quick_argv([script])):
-                process = subprocess.Popen(argv, env=self.bed.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                process.stdout.readline()
-                time.sleep(0.1)
-                process.send_signal(signal.SIGINT)
-                out, err = process.communicate(timeout=10)
-                seen.append((process.returncode, out, err))
-            with self.subTest(body=body):
-                self.assertEqual([seen[0]] * 2, seen[1:])
-
-    def test_killed_supervisor(self):
-        """A command outlives it and still tells its client how it ended."""
-        script = self.script("import time; print('up', flush=True); time.sleep(0.5); sys.exit(7)")
-        process = self.bed.start([script])
-        self.assertEqual(b"up\n", process.stdout.readline())
-        os.kill(self.bed.server_pid(script), signal.SIGKILL)
-        self.assertEqual((b"", b""), process.communicate(timeout=harness.TIMEOUT))
-        self.assertEqual(7, process.returncode)
-
-    def test_killed_client(self):
-        """SIGKILL cannot be relayed; the command ends within a second all the same."""
-        for warm, client, command in self.listening():
-            with self.subTest(warm=warm):
-                self.assertNotEqual(client.pid, command, "this was a plain run")
-                client.kill()
-                client.wait()
-                self.assertTrue(harness.wait_until(lambda: not harness.process_state(command), 1.0),
-                                "the command lives")
-
-    def test_killed_command(self):
-        for warm, client, command in self.listening():
-            with self.subTest(warm=warm):
-                os.kill(command, signal.SIGKILL)
-                self.assertEqual(-signal.SIGKILL, client.wait(timeout=5))
-
 
 if __name__ == "__main__":
     harness.main()
