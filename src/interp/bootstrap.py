@@ -142,6 +142,10 @@ def note_event(event, arguments):
     changed would have been made or changed by every run."""
     if event == 'open':
         path, _mode, flags = arguments
+        if isinstance(path, int):
+            if path in (0, 1, 2):  # where it leads, and what that can do, is kept in the file object
+                Watch.reason = 'the prelude opens fd %d' % path
+            return  # another was opened by name before, which was noted then
         if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not _is_reproducible(path):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):

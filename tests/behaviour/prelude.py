@@ -29,6 +29,9 @@ CASES = {
     "writes a file": ("F = open('made', 'w')", "F.write('x'); F.close(); print(open('made').read())", "interpreter"),
     "makes a directory": ("import os, tempfile; D = tempfile.TemporaryDirectory()", "print(os.path.exists(D.name))",
                           "interpreter"),
+    "opens an fd of its own": ("import os; os.fdopen(os.open(__file__, 0)).close()", "print('late')", "prelude"),
+    "opens stdout": ("import os; F = os.fdopen(1, 'w', closefd=False)", "print(F.isatty(), file=F, flush=True)", "interpreter"),
+    "opens stdin": ("F = open(0, closefd=False)", "print(F.read())", "interpreter"),
     "opens a socket": ("import socket; S = socket.socket()", "print(S.fileno() > 2)", "interpreter"),
     "opens a pipe": ("import os; P = os.pipe()", "os.write(P[1], b'x'); print(os.read(P[0], 9))", "interpreter"),
     "leaves a thread": ("import threading, time\nT = threading.Thread(target=time.sleep, args=(1e4,), daemon=True)\nT.start()",
@@ -56,6 +59,14 @@ class Prelude:
                 script = self.bed.write("script.py", f"{prelude}\n{MAIN}{main}\n")
                 self.assert_same([script, "one", "two"], stdin=b"input")
                 self.assertEqual(rung, self.bed.status(script)["rung"])
+
+    def test_module_that_was_never_compiled(self):
+        """The first import of it writes its compiled form, as every first run of a program does."""
+        self.bed.write("never_compiled.py", "A = 1\n")
+        script = self.bed.write("script.py", f"import never_compiled\n{MAIN}print(never_compiled.A)\n")
+        self.bed.quick([script])
+        self.assertTrue(os.path.isdir(self.bed.path("__pycache__")))
+        self.assertEqual("prelude", self.bed.status(script)["rung"])
 
     def test_directory_that_was_read(self):
         """Served to clients in the same directory; plainly elsewhere."""
