@@ -148,8 +148,21 @@ void initialize_python(int count, char** plain) {
     py.PyConfig_Clear(&config);
 }
 
-PyObject* fork_point_function(PyObject*, PyObject*) {
+/// Calls what the prelude has given quicken.after_fork, from here so that the program's frames are the only
+/// ones of a traceback. False with an exception set if one of them raised.
+bool call_hooks(PyObject* hooks) {
+    for (Py_ssize_t i = 0; i < py.PyList_Size(hooks); ++i) {
+        const Ref hook = Ref::borrow(py.PyList_GetItem(hooks, i));
+        const Ref result(py.PyObject_CallObject(hook.get(), nullptr));
+        if (!result) return false;
+    }
+    return py.PyList_SetSlice(hooks, 0, py.PyList_Size(hooks), nullptr) == 0;
+}
+
+/// `hooks` is the list that the function was made with, its __self__.
+PyObject* fork_point_function(PyObject* hooks, PyObject*) {
     fork_point();
+    if (!call_hooks(hooks)) return nullptr;
     py.Py_IncRef(py.none);
     return py.none;
 }
@@ -196,7 +209,8 @@ Ref prepare() {
     const Ref name(py.PyUnicode_DecodeFSDefault(template_.name));
     const Ref code(py.PyUnicode_DecodeFSDefault(template_.code));
     const Ref prelude(py.PyLong_FromLong(template_.rung == control::Rung::prelude ? 1 : 0));
-    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, nullptr, nullptr));
+    const Ref hooks(py.PyList_New(0));
+    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, hooks.get(), nullptr));
     PyObject* function = py.PyDict_GetItemString(template_.bootstrap.get(), "prepare");
     Ref program(py.PyObject_CallFunctionObjArgs(function, what.get(), name.get(), code.get(), prelude.get(),
                                                 fork.get(), nullptr));
