@@ -212,6 +212,28 @@ class Same:
             with self.subTest(case=name):
                 self.compare(prelude, main, options)
 
+    def test_each_run_draws_its_own(self):
+        """Nothing that a run draws is what another has drawn, also where the prelude has imported the source."""
+        modules = "random, uuid, tempfile, secrets, os, numpy.random"
+        draws = ("random.random(), random.SystemRandom().random(), uuid.uuid4(), uuid.uuid1(), secrets.token_hex(), "
+                 "os.urandom(9), numpy.random.rand(), numpy.random.default_rng().random(), tempfile.mktemp(), "
+                 "next(tempfile._get_candidate_names())")
+        script = self.program(f"import {modules}", f"for drawn in {draws}: print(repr(drawn))")
+        runs = [self.bed.quick([script]).stdout.splitlines() for _ in range(3)]
+        self.assertEqual([10] * 3, [len(run) for run in runs], runs)
+        for number, drawn in enumerate(zip(*runs)):
+            self.assertEqual(3, len(set(drawn)), f"draw {number}: {drawn}")
+        self.assertEqual("prelude", self.bed.status(script)["rung"])
+
+    def test_hashes(self):
+        """One secret a template, unless the caller asks for one a run."""
+        script = self.program("", "print(hash('text'))")
+        self.assertEqual(1, len({self.bed.quick([script]).stdout for _ in range(3)}))
+        own = {"PYTHONHASHSEED": "random", "QUICKEN_VERBOSE": "1"}
+        runs = [self.bed.quick([script], env=own) for _ in range(3)]
+        self.assertEqual(3, len({run.stdout for run in runs}))
+        self.assertIn(b"PYTHONHASHSEED=random", runs[0].stderr)
+
     def test_the_table_is_large(self):
         self.assertGreaterEqual(len(CASES), 100)
         self.assertEqual(len(CASES), len({name for name, *_ in CASES}))
