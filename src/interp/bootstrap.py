@@ -157,7 +157,7 @@ def note_event(event, arguments):
     elif event in ('os.mkdir', 'os.remove', 'os.rename', 'os.rmdir', 'os.truncate', 'os.symlink', 'os.link'):
         if not _is_reproducible(arguments[0]):
             Watch.reason = 'the prelude changes files: ' + event
-    elif event in ('os.system', 'os.kill', 'socket.connect', 'socket.bind'):
+    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.kill', 'socket.connect', 'socket.bind'):
         Watch.reason = 'the prelude calls ' + event
 
 
@@ -179,9 +179,10 @@ def start_watch():
     for name in ('random', 'numpy.random'):
         if name in sys.modules:
             Watch.random_states[name] = _random_state(name)
-    os = sys.modules.get('os')
-    if os is not None:
-        os.getcwd, os.getcwdb = _watched_getcwd(posix.getcwd), _watched_getcwd(posix.getcwdb)
+    # posix's own are what the import system calls.
+    for name in ('getcwd', 'getcwdb'):
+        _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
+    _replace('register_at_fork', register_at_fork, 'posix', 'os')
 
 
 def stop_watch():
@@ -189,9 +190,29 @@ def stop_watch():
     loader = _frozen_importlib_external.SourceFileLoader
     if loader.__dict__.get('exec_module') is _exec_module:
         del loader.exec_module
-    os = sys.modules.get('os')
-    if os is not None:
-        os.getcwd, os.getcwdb = posix.getcwd, posix.getcwdb
+    _put_back()
+
+
+REPLACED = []
+
+
+def _replace(name, function, *modules):
+    """Has the prelude find `function` under `name`, until _put_back()."""
+    for module in (sys.modules.get(each) for each in modules):
+        if module is not None:
+            setattr(module, name, function)
+    REPLACED.append((name, function))
+
+
+def _put_back():
+    """Also in an `os` that was first imported meanwhile; what the program has replaced itself stays."""
+    for name, function in REPLACED:
+        for module in (posix, sys.modules.get('os')):
+            if getattr(module, name, None) is function:
+                setattr(module, name, ORIGINALS[name])
+
+
+ORIGINALS = dict(posix.__dict__)
 
 
 # --- the fork point -----------------------------------------------------------
@@ -415,6 +436,7 @@ def after_fork():
     numpy_random = sys.modules.get('numpy.random')
     if numpy_random is not None:
         numpy_random.seed()
+    register_kept()
     _rehearse()
 
 

@@ -1,13 +1,36 @@
 """What a prelude reads, leaves or does is never another run's: the ladder finds the rung that is right."""
 
+import json
 import os
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
+import pythons
 
 MAIN = "if __name__ == '__main__':\n    "
+
+FORKS = """
+import logging, os, posix, random, threading
+CALLED = []
+from os import register_at_fork
+for function, when in ((os.register_at_fork, 'before'), (posix.register_at_fork, 'after_in_child'),
+                       (register_at_fork, 'after_in_parent')):
+    function(**{when: lambda when=when: CALLED.append(when)})
+for wrong in ({}, {'before': 1}, {'after': print}):
+    try:
+        os.register_at_fork(**wrong)
+    except TypeError as error:
+        CALLED.append(str(error))
+if __name__ == '__main__':
+    print(CALLED, os.register_at_fork is posix.register_at_fork, os.register_at_fork, flush=True)
+    register_at_fork(after_in_child=lambda: CALLED.append('given in main'))
+    state, lock = random.getstate(), logging._lock
+    if os.fork():
+        os.wait()
+    print(CALLED, random.getstate() == state, threading.current_thread() is threading.main_thread(), flush=True)
+"""
 
 # name: (prelude, main, rung). The main part prints what a wrong rung would get wrong.
 CASES = {
@@ -38,6 +61,8 @@ CASES = {
                         "print(T.is_alive())", "interpreter"),
     "leaves a timer": ("import signal; signal.setitimer(signal.ITIMER_REAL, 0.2)", "signal.pause()", "interpreter"),
     "leaves a child": ("import subprocess; P = subprocess.Popen(['sleep', '0.2'])", "print(P.wait())", "interpreter"),
+    "forks": ("import os\nos.register_at_fork(before=lambda: print('before'))\nos.fork() or os._exit(3)\nA = os.wait()[1]",
+              "print(A)", "interpreter"),
     "changes the directory": ("import os; os.chdir('/')", "print(os.getcwd())", "interpreter"),
     "changes the umask": ("import os; os.umask(0o70)", "print(os.umask(0))", "interpreter"),
     "sets a variable": ("import os; os.environ['A_VARIABLE'] = 'set'", "os.system('echo $A_VARIABLE')", "prelude"),
@@ -74,6 +99,16 @@ class Prelude:
         self.assert_same([script])
         self.assert_same([script], cwd="/", served=False)
         self.assert_same([script])
+
+    def test_functions_for_forks(self):
+        """Those that the prelude registers are for the program's own forks, in which they do what they do plainly."""
+        script = self.bed.write("script.py", FORKS)
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                result = self.assert_same([script], python=python, plain=[python, script])
+                self.assertIn(b"'before', 'after_in_child', 'given in main'] False", result.stdout)
+                state = self.bed.ctl("status", "--json", "--python", python, "--file", script).stdout
+                self.assertEqual("prelude", json.loads(state)["rung"])
 
     def test_directory_that_multiprocessing_keeps(self):
         """It is put right, so a program that imports it is served everywhere."""
