@@ -150,6 +150,10 @@ def note_event(event, arguments):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
             Watch.directory_read = True
+        elif path in ('/dev/tty', b'/dev/tty'):
+            Watch.reason = 'the prelude opens /dev/tty'
+    elif event == 'fcntl.ioctl':
+        note_terminal(arguments[0])
     elif event in ('os.listdir', 'os.scandir'):
         path = arguments[0] if arguments else None
         if path is None or isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
@@ -183,6 +187,7 @@ def start_watch():
     for name in ('getcwd', 'getcwdb'):
         _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
     _replace('register_at_fork', register_at_fork, 'posix', 'os')
+    watch_terminals()
 
 
 def stop_watch():
@@ -191,6 +196,7 @@ def stop_watch():
     if loader.__dict__.get('exec_module') is _exec_module:
         del loader.exec_module
     _put_back()
+    unwatch_terminals()
 
 
 REPLACED = []
@@ -404,10 +410,8 @@ environ_changes = {}
 def unfit():
     """Why what the prelude left behind cannot be served to every client, or None."""
     forget_fork_point()
+    _flush_streams()
     stop_watch()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
     if Arguments.read:
         return 'the prelude reads sys.argv'
     if Watch.reason is not None:
@@ -423,6 +427,17 @@ def unfit():
         if before != after:
             environ_changes[key] = (before, after)
     return None
+
+
+def _flush_streams():
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()
+        except ValueError:
+            pass  # the prelude has closed it, or has given what is beneath it to another
 
 
 def freeze():
@@ -503,9 +518,17 @@ def _reopen(stream, fd, mode):
     raw.name = stream.name
     buffer = stream.buffer
     if hasattr(buffer, 'raw'):
-        buffer.__init__(raw)
+        set_raw(buffer, raw)
+        set_buffer(stream, buffer)
     else:  # -u
-        buffer = raw
+        set_buffer(stream, raw)
+
+
+def set_raw(buffer, raw):
+    buffer.__init__(raw, raw._blksize if raw._blksize > 1 else io.DEFAULT_BUFFER_SIZE)  # as io.open does
+
+
+def set_buffer(stream, buffer):
     stream.__init__(buffer, stream.encoding, stream.errors, '\n', stream.line_buffering, stream.write_through)
 
 
@@ -528,10 +551,8 @@ def _fit_stream(name, fd, mode):
         pass
     else:
         _reopen(stream, fd, mode)
-    if terminal:
-        for each in {id(stream): stream, id(current): current}.values():
-            if type(each) is io.TextIOWrapper:
-                each.reconfigure(line_buffering=True)
+    if terminal and type(stream) is io.TextIOWrapper and not stream.write_through:
+        stream.reconfigure(line_buffering=True)
 
 
 def _ignore_signals(ignored):
@@ -548,7 +569,7 @@ def become(environ, arguments, ignored, same_directory):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
     if Watch.directory_read and not same_directory:
         return 'the prelude reads the working directory, which differs from that of the first run'
-    reason = _unfit_name(arguments[0]) or _replace_environ(environ)
+    reason = _unfit_name(arguments[0]) or unfit_terminal() or _replace_environ(environ)
     if reason is not None:
         return reason
     _set_directory()

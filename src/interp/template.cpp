@@ -261,8 +261,8 @@ PyObject* evaluate(const Ref& program) {
 int note_event(const char* event, PyObject* arguments, void*) {
     static bool inside = false;
     if (template_.waiting || inside) return 0;
-    const bool wanted =
-        strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 || strncmp(event, "socket.", 7) == 0;
+    const bool wanted = strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 ||
+                        strncmp(event, "socket.", 7) == 0 || strcmp(event, "fcntl.ioctl") == 0;
     if (!wanted) return 0;
     inside = true;
     const Ref name(py.PyUnicode_FromString(event));

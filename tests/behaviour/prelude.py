@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
+import select
+import subprocess
 import sys
-import unittest
+import termios
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -76,8 +79,86 @@ CASES = {
 }
 
 
+ARGPARSE = """
+import argparse
+P = argparse.ArgumentParser()
+P.add_argument('name', nargs='*')
+P.add_argument('--verbose', help='says more')
+"""
+
+# What a prelude asks about terminals: (prelude, the fds that it asks about).
+QUESTIONS = {
+    "stdout.isatty": ("A = sys.stdout.isatty()", [1]),
+    "stdin.isatty": ("A = sys.stdin.isatty()", [0]),
+    "stderr.isatty": ("A = sys.__stderr__.isatty()", [2]),
+    "buffer.isatty": ("A = sys.stdout.buffer.isatty()", [1]),
+    "raw.isatty": ("A = sys.stdout.buffer.raw.isatty()", [1]),
+    "all of them": ("A = [f.isatty() for f in (sys.stdin, sys.stdout, sys.stderr)]", [0, 1, 2]),
+    "os.isatty": ("A = os.isatty(2)", [2]),
+    "posix.isatty": ("import posix; A = posix.isatty(True)", [1]),
+    "from os": ("from os import isatty; A = isatty(0)", [0]),
+    "a stream over the buffer": ("A = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8', line_buffering=True)\n"
+                                 "sys.stdout = A\nA = A.isatty()", [1]),
+    "a detached stream": ("sys.stdout = io.TextIOWrapper(sys.stdout.detach()); A = sys.stdout.isatty()", [1]),
+    "os.get_terminal_size": ("try: A = os.get_terminal_size()\nexcept OSError: A = 'none'", [1]),
+    "of stdin": ("try: A = os.get_terminal_size(0)\nexcept OSError: A = 'none'", [0]),
+    "shutil.get_terminal_size": ("import shutil; A = shutil.get_terminal_size()", [1]),
+    "os.ttyname": ("try: A = os.ttyname(0)[:4]\nexcept OSError: A = 'none'", [0]),
+    "ioctl": ("import fcntl, termios\ntry: A = fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8))\nexcept OSError: A = 'none'", [1]),
+    "another fd": ("A = os.isatty(77)", []),
+    "nothing": ("A = repr(sys.stdout.buffer.raw).replace('<stdout>', 'stdout')", []),
+    "argparse": (ARGPARSE + "A = 1", []),
+    "argparse's usage": (ARGPARSE + "A = P.format_usage()", [1]),
+}
+
+
+STREAMS = """
+import io, os, sys
+HELD = sys.stdout, sys.stdout.buffer
+OTHER = io.TextIOWrapper(sys.stderr.buffer)
+if __name__ == '__main__':
+    for f in (sys.stdin, sys.stdout, sys.stderr, OTHER):
+        print(f.line_buffering, f.write_through, f.isatty(), repr(f), repr(f.buffer).split(' at ')[0],
+              repr(getattr(f.buffer, 'raw', f.buffer)), type(getattr(f.buffer, 'raw', f.buffer)))
+    held = HELD[1] is sys.stdout.buffer or isinstance(HELD[1], io.RawIOBase)
+    print(HELD[0] is sys.stdout, held, HELD[1].write(b''), os.isatty, os.get_terminal_size, os.ttyname)
+    sys.stdout.flush()
+    OTHER.write('wrapped'); os.write(2, b'told\\n')
+"""
+
+
 @harness.each_activation
 class Prelude:
+    def on_terminal(self, argv, fds, env=None):
+        """Standard output (if not the terminal), what the terminal got, exit status."""
+        master, slave = pty.openpty()
+        try:
+            termios.tcsetwinsize(slave, (33, 111)) if hasattr(termios, "tcsetwinsize") else None
+            streams = {name: slave if fd in fds else subprocess.PIPE for fd, name in enumerate(("stdin", "stdout", "stderr"))}
+            process = subprocess.Popen(argv, env=self.bed.env(env), cwd=self.bed.work, **streams)
+            out, errors = process.communicate(timeout=harness.TIMEOUT)
+            shown = os.read(master, 65536) if select.select([master], [], [], 0)[0] else b""
+            return out, shown, errors, process.returncode
+        finally:
+            os.close(slave)
+            os.close(master)
+
+    def test_terminals_that_were_asked_about(self):
+        """Without one a program is served; with one of those that it asked about it is run plainly."""
+        for name, (prelude, asked) in QUESTIONS.items():
+            with self.subTest(name):
+                script = self.bed.write("script.py", f"import io, os, sys\n{prelude}\n{MAIN}print(A, flush=True)\n")
+                self.assert_same([script])
+                self.assertEqual("prelude", self.bed.status(script)["rung"])
+                for fd in range(3):
+                    expected = self.on_terminal([harness.PYTHON, script], [fd])
+                    before = self.bed.commands_run(script)
+                    self.assertEqual(expected, self.on_terminal(self.bed.quick_argv([script]), [fd]), f"terminal at {fd}")
+                    said = self.on_terminal(self.bed.quick_argv([script]), [fd], {"QUICKEN_VERBOSE": "1"})
+                    reason = f"the prelude asks whether {('stdin', 'stdout', 'stderr')[fd]} is a terminal, and it is one"
+                    self.assertEqual(fd in asked, reason in repr(said), said)
+                    self.assert_count(before + (0 if fd in asked else 2), lambda: self.bed.commands_run(script), f"{fd}")
+
     def test_each_gets_its_rung(self):
         for name, (prelude, main, rung) in CASES.items():
             with self.subTest(prelude=name):
@@ -99,6 +180,18 @@ class Prelude:
         self.assert_same([script])
         self.assert_same([script], cwd="/", served=False)
         self.assert_same([script])
+
+    def test_streams_that_nobody_asked_about(self):
+        """They are in main what they are in a plain run, also at a terminal and unbuffered."""
+        script = self.bed.write("script.py", STREAMS)
+        for version, python in sorted(pythons.pythons().items()):
+            quick = self.bed.quick_argv([script], python)
+            self.bed.run(quick)
+            for unbuffered in (None, "1"):
+                env = {"PYTHONUNBUFFERED": unbuffered}
+                for fds in ([], [0], [1], [2], [0, 1, 2]):
+                    with self.subTest(version, unbuffered=unbuffered, terminals=fds):
+                        self.assertEqual(self.on_terminal([python, script], fds, env), self.on_terminal(quick, fds, env))
 
     def test_functions_for_forks(self):
         """Those that the prelude registers are for the program's own forks, in which they do what they do plainly."""
