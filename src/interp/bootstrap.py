@@ -89,6 +89,7 @@ class Watch:
     """What the prelude has been seen to do that depends on its client, or that every run would do."""
 
     directory_read = False
+    temporary_made = False
     reason = None
     random_states = {}
 
@@ -152,6 +153,8 @@ def note_event(event, arguments):
             Watch.directory_read = True
         elif path in ('/dev/tty', b'/dev/tty'):
             Watch.reason = 'the prelude opens /dev/tty'
+    elif event[:9] == 'tempfile.':
+        Watch.temporary_made = True
     elif event == 'fcntl.ioctl':
         note_terminal(arguments[0])
     elif event in ('os.listdir', 'os.scandir'):
@@ -416,6 +419,8 @@ def unfit():
         return 'the prelude reads sys.argv'
     if Watch.reason is not None:
         return Watch.reason
+    if temporary():
+        return 'the prelude leaves a temporary file or directory'
     for name, state in Watch.random_states.items():
         if _random_state(name) != state:
             return 'the prelude seeds or uses ' + name

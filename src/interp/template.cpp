@@ -261,8 +261,10 @@ PyObject* evaluate(const Ref& program) {
 int note_event(const char* event, PyObject* arguments, void*) {
     static bool inside = false;
     if (template_.waiting || inside) return 0;
-    const bool wanted = strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 ||
-                        strncmp(event, "socket.", 7) == 0 || strcmp(event, "fcntl.ioctl") == 0;
+    bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0;
+    for (const char* module : {"os.", "socket.", "tempfile."}) {
+        if (strncmp(event, module, strlen(module)) == 0) wanted = true;
+    }
     if (!wanted) return 0;
     inside = true;
     const Ref name(py.PyUnicode_FromString(event));
@@ -303,6 +305,9 @@ void give_up_with_exception(const char* where) {
 }
 
 void give_up(const char* reason) {
+    template_.waiting = true;  // nothing of what follows is the prelude's
+    // Before the message: the supervisor kills a template that has given up.
+    if (template_.bootstrap && !call_bootstrap("give_up")) py.PyErr_Clear();
     control::Message message{};
     message.kind = control::MessageKind::unfit;
     message.rung = template_.rung;

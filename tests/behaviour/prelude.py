@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import termios
@@ -112,6 +113,15 @@ QUESTIONS = {
 }
 
 
+# What a prelude has made to be removed at its end; D is where.
+TEMPORARY = {
+    "directory": "T = tempfile.TemporaryDirectory(dir=D)",
+    "directory with files": "T = tempfile.TemporaryDirectory(dir=D); open(T.name + '/file', 'w').close()",
+    "directory and an exception": "T = tempfile.TemporaryDirectory(dir=D); 1 / 0",
+    "file": "T = tempfile.NamedTemporaryFile(dir=D)",
+    "file that is held by another": "T = [tempfile.NamedTemporaryFile(dir=D)]; T.append(T)",
+}
+
 STREAMS = """
 import io, os, sys
 HELD = sys.stdout, sys.stdout.buffer
@@ -180,6 +190,33 @@ class Prelude:
         self.assert_same([script])
         self.assert_same([script], cwd="/", served=False)
         self.assert_same([script])
+
+    def test_temporary_files(self):
+        """One that a template gives up with is removed, once; what is meant to stay does."""
+        for place in ("tmp", "cache"):  # what is made in the user's cache does not itself make a prelude unfit
+            directory = self.bed.path(place)
+            os.mkdir(directory)
+            env = {"XDG_CACHE_HOME": self.bed.path("cache")}
+            for name, prelude in TEMPORARY.items():
+                with self.subTest(name, place=place):
+                    script = self.bed.write("script.py", "import atexit, os, tempfile\natexit.register(print, 'bye')\n"
+                                                         f"D = {directory!r}\n{prelude}\n{MAIN}print(len(os.listdir(D)))\n")
+                    self.assert_same([script], env=env)
+                    self.assertEqual("interpreter", self.bed.status(script, env=env)["rung"])
+                    self.assertEqual([], os.listdir(directory))
+
+    def test_temporary_files_that_stay(self):
+        for prelude in ("tempfile.mkdtemp(dir=D)", "tempfile.NamedTemporaryFile(dir=D, delete=False)", "tempfile.mkstemp(dir=D)"):
+            with self.subTest(prelude):
+                directory = self.bed.path("stay")
+                os.mkdir(directory)
+                script = self.bed.write("script.py", f"import tempfile\nD = {directory!r}\nT = {prelude}\n{MAIN}print(len(D))\n")
+                self.bed.plain([script])
+                self.assertEqual(1, len(os.listdir(directory)))
+                self.bed.quick([script])
+                self.assertEqual("interpreter", self.bed.status(script)["rung"])
+                self.assertGreater(len(os.listdir(directory)), 1)
+                shutil.rmtree(directory)
 
     def test_streams_that_nobody_asked_about(self):
         """They are in main what they are in a plain run, also at a terminal and unbuffered."""
