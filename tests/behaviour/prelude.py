@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import select
 import shutil
 import subprocess
 import sys
@@ -140,18 +139,22 @@ if __name__ == '__main__':
 @harness.each_activation
 class Prelude:
     def on_terminal(self, argv, fds, env=None):
-        """Standard output (if not the terminal), what the terminal got, exit status."""
+        """Standard output (if not the terminal), what the terminal got, errors likewise, exit status."""
         master, slave = pty.openpty()
-        try:
-            termios.tcsetwinsize(slave, (33, 111)) if hasattr(termios, "tcsetwinsize") else None
-            streams = {name: slave if fd in fds else subprocess.PIPE for fd, name in enumerate(("stdin", "stdout", "stderr"))}
+        with os.fdopen(master, "rb", buffering=0) as terminal:
+            termios.tcsetwinsize(slave, (33, 111))
+            streams = {name: slave if fd in fds else subprocess.PIPE
+                       for fd, name in enumerate(("stdin", "stdout", "stderr"))}
             process = subprocess.Popen(argv, env=self.bed.env(env), cwd=self.bed.work, **streams)
             out, errors = process.communicate(timeout=harness.TIMEOUT)
-            shown = os.read(master, 65536) if select.select([master], [], [], 0)[0] else b""
-            return out, shown, errors, process.returncode
-        finally:
             os.close(slave)
-            os.close(master)
+            shown = b""
+            try:
+                while part := terminal.read(65536):
+                    shown += part
+            except OSError:
+                pass  # EIO: everything was read and nobody has it open
+            return out, shown, errors, process.returncode
 
     def test_terminals_that_were_asked_about(self):
         """Without one a program is served; with one of those that it asked about it is run plainly."""
