@@ -591,19 +591,31 @@ def become(environ, arguments, ignored, same_directory):
 
 # --- at the command's end ------------------------------------------------------------------
 
-def release_main():
-    """What the end of the interpreter does to a script's objects, as far as it can be seen: files are
-    closed, finalizers run, while functions, classes and modules are still there."""
-    gc = _own_import('gc')
-    kept = (type(sys), type(release_main), type(len), type)
-    main = sys.modules.get('__main__')
+hidden_modules = {}
+
+
+def begin_release():
+    """The script's names and those among them whose values the end of the interpreter releases, as far as it
+    can be seen: files are closed, finalizers run, while functions, classes and modules are still there.
+    Nothing can be imported meanwhile, and gc.callbacks are not called."""
+    gc, threads = _own_import('gc'), _own_import('_thread')._count()
+    gc.callbacks.clear()
+    gc.enable()
+    names = getattr(sys.modules.get('__main__'), '__dict__', {})
+    hidden_modules.update(sys.modules)
+    hidden_modules[None] = gc, sys.meta_path
+    sys.modules.clear()
+    sys.meta_path = None
     # A daemon thread may still look at them until the process is gone.
-    if main is not None and _own_import('_thread')._count() == 0:
-        names = main.__dict__
-        for name in [n for n, v in names.items() if not isinstance(v, kept) and n[:2] != '__']:
-            names.pop(name, None)
-    gc.callbacks.clear()  # an interpreter's end does not call them
-    gc.collect()
+    if threads != 0:
+        return {}, []
+    kept = (type(sys), type(begin_release), type(len), type)
+    return names, [name for name, value in names.items() if not isinstance(value, kept) and name[:2] != '__']
+
+
+def end_release():
+    gc, sys.meta_path = hidden_modules.pop(None)
+    sys.modules.update(hidden_modules)
     for file in _open_files(gc):
         if file is not sys.stdout and file is not sys.stderr:
             _flush_quietly(file)

@@ -1,7 +1,7 @@
 // The end of a command: what Py_RunMain does after the program's code, in its
 // order, up to the point from which nothing can be seen from outside. The
 // interpreter is not taken apart (6-61 ms with pandas loaded): release_main
-// in bootstrap.py does what of that has effects.
+// does what of that has effects.
 //
 // A process that the program forked itself may come here too, through the end
 // of its main: it ends as in a plain run and reports to nobody.
@@ -42,8 +42,8 @@ int system_exit_status(PyObject* value) {
     }
     PyObject* stream = py.PySys_GetObject("stderr");
     if (stream != nullptr && stream != py.none) {
-        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) == 0)
-            py.PyFile_WriteString("\n", stream);
+        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) != 0) py.PyErr_Clear();
+        py.PyFile_WriteString("\n", stream);
     } else {
         const Ref text(py.PyObject_Str(code.get()));
         const Ref bytes(text ? py.PyUnicode_AsUTF8String(text.get()) : nullptr);
@@ -125,6 +125,21 @@ void stop_tracing() {
     }
 }
 
+/// With no Python frame below them, as finalizers and warnings of a plain run's end have none.
+void release_main() {
+    py.PyGC_Collect();
+    const Ref released = call_bootstrap("begin_release");
+    if (!released) return py.PyErr_Clear();
+    PyObject* main = py.PyTuple_GetItem(released.get(), 0);
+    PyObject* names = py.PyTuple_GetItem(released.get(), 1);
+    for (Py_ssize_t i = 0; i < py.PyList_Size(names); ++i) {
+        // A finalizer may have removed it.
+        if (py.PyDict_DelItem(main, py.PyList_GetItem(names, i)) != 0) py.PyErr_Clear();
+    }
+    py.PyGC_Collect();
+    if (!call_bootstrap("end_release")) py.PyErr_Clear();
+}
+
 bool flush_streams() {
     const bool out = flush_stream("stdout", true);
     const bool error = flush_stream("stderr", false);
@@ -167,7 +182,7 @@ void finish(PyObject* result) {
     run_exit_functions();
     bool flushed = flush_streams();
     stop_tracing();
-    if (!call_bootstrap("release_main")) py.PyErr_Clear();
+    release_main();
     if (flushed) flushed = flush_streams();
     if (!flushed) ending.status = k_status_flush_failed;
     flush_c_stream(stdout);

@@ -27,11 +27,12 @@ struct alignas(16) PyConfigStorage {
 
 // clang-format off
 #define QUICKEN_PYTHON_FUNCTIONS(X)                                                                        \
-    X(PyBytes_FromStringAndSize) X(PyCFunction_NewEx) X(PyDict_Contains) X(PyDict_GetItemString)            \
+    X(PyBytes_FromStringAndSize) X(PyCFunction_NewEx) X(PyDict_Contains) X(PyDict_DelItem)                  \
+    X(PyDict_GetItemString)                                                                                 \
     X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
     X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore)          \
     X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyFile_WriteObject)                 \
-    X(PyFile_WriteString)                                                                                   \
+    X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
     X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule)        \
     X(PyList_Append) X(PyList_GetItem) X(PyList_New) X(PyList_SetSlice) X(PyList_Size)                      \
     X(PyLong_AsLong) X(PyLong_FromLong) X(PyModule_GetDict)                                                 \

@@ -9,11 +9,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bootstrap.inc"
 #include "packet.hpp"
+#include "process_state.hpp"
 
 namespace quicken::interp {
 
@@ -325,9 +325,7 @@ int template_main(int argc, char** argv, char**) {
         give_up(reason);
     }
     if (!read_arguments(argc, argv, launch)) give_up("the template's arguments are not as expected");
-    template_.umask = umask(0);
-    umask(template_.umask);
-    if (getcwd(template_.directory, sizeof template_.directory) == nullptr) template_.directory[0] = '\0';
+    note_process_state();
     int count = 0;
     char** plain = plain_arguments(argv, launch, count);
     if (plain == nullptr) give_up("too many arguments");
