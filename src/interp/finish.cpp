@@ -53,6 +53,21 @@ int system_exit_status(PyObject* value) {
     return 1;
 }
 
+/// flush_io of CPython, after a script, not after a module or the code of an entry, and before its exception
+/// is told: what fails is told at the end, when the streams are flushed for good.
+void flush_after_script() {
+    if (template_.what != wire::What::file) return;
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    py.PyErr_Fetch(&type, &value, &traceback);
+    for (const char* name : {"stderr", "stdout"}) {
+        const Ref stream = Ref::borrow(py.PySys_GetObject(name));
+        const Ref flush(stream ? py.PyObject_GetAttrString(stream.get(), "flush") : nullptr);
+        const Ref done(flush ? py.PyObject_CallObject(flush.get(), nullptr) : nullptr);
+        if (!done) py.PyErr_Clear();
+    }
+    py.PyErr_Restore(type, value, traceback);
+}
+
 Ending handle_exception() {
     Ending ending;
     if (py.PyErr_Occurred() == nullptr) return ending;
@@ -71,6 +86,12 @@ Ending handle_exception() {
     return ending;
 }
 
+/// Tells of an exception that nothing can handle, in the words of the interpreter's version.
+void write_unraisable(PyObject* object, const char* words) {
+    if (py.PyErr_FormatUnraisable != nullptr) return py.PyErr_FormatUnraisable(words);
+    py.PyErr_WriteUnraisable(object);
+}
+
 /// threading._shutdown, if threading was imported: waits for the program's threads.
 void wait_for_threads() {
     PyObject* modules = py.PyImport_GetModuleDict();
@@ -78,7 +99,7 @@ void wait_for_threads() {
     if (threading == nullptr) return;
     const Ref shutdown(py.PyObject_GetAttrString(threading, "_shutdown"));
     const Ref done(shutdown ? py.PyObject_CallObject(shutdown.get(), nullptr) : nullptr);
-    if (!done) py.PyErr_WriteUnraisable(threading);
+    if (!done) write_unraisable(threading, "Exception ignored on threading shutdown");
 }
 
 void run_exit_functions() {
@@ -89,7 +110,7 @@ void run_exit_functions() {
     if (!done) py.PyErr_Clear();
 }
 
-/// flush_std_files of CPython. False if one could not be flushed.
+/// flush_std_files of CPython, which tells of stdout alone. False if it could not be flushed.
 bool flush_stream(const char* name, bool report) {
     PyObject* stream = py.PySys_GetObject(name);
     if (stream == nullptr || stream == py.none) return true;
@@ -101,7 +122,7 @@ bool flush_stream(const char* name, bool report) {
     const Ref done(flush ? py.PyObject_CallObject(flush.get(), nullptr) : nullptr);
     if (done) return true;
     if (report) {
-        py.PyErr_WriteUnraisable(stream);
+        write_unraisable(stream, "Exception ignored on flushing sys.stdout");
     } else {
         py.PyErr_Clear();
     }
@@ -176,6 +197,7 @@ bool report(int wait_status) {
 
 void finish(PyObject* result) {
     const Ref owned(result);
+    flush_after_script();
     Ending ending = handle_exception();
     if (getpid() != command_.pid) finish_forked_child(ending);
     wait_for_threads();

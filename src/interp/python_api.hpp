@@ -60,6 +60,7 @@ struct PythonApi {
     PyStatus (*PyConfig_SetBytesArgv)(PyConfigStorage*, Py_ssize_t, char* const*);
     void (*PyConfig_Clear)(PyConfigStorage*);
     PyStatus (*Py_InitializeFromConfig)(const PyConfigStorage*);
+    void (*PyErr_FormatUnraisable)(const char*, ...);  // nullptr before 3.13
     int (*PySys_AddAuditHook)(int (*)(const char*, PyObject*, void*), void*);
 };
 

@@ -85,6 +85,13 @@ CASES = (
     case("import in __del__ at the end", "class D:\n    def __del__(self): import json", "d = D()"),
     case("import in __del__ at the end, of what is there", "import sys\nclass D:\n    def __del__(self):\n        import sys", "d = D()"),
     case("file left open, told", "F = 1", "F = open(__file__)", env={"PYTHONWARNINGS": "default"}),
+    case("output before a traceback", "", "print(1); raise ValueError", wrapper=[*SH, '"$@" >both 2>&1', "sh"]),
+    case("output before an exit text", "import sys", "print(1); sys.exit('text')", wrapper=[*SH, '"$@" >both 2>&1', "sh"]),
+    case("output before exit functions", "import atexit, os", "atexit.register(os.write, 1, b'last'); print('first')"),
+    case("output before an exit function's error", "import atexit", "atexit.register(lambda: 1 / 0); print('first')",
+         wrapper=[*SH, '"$@" >both 2>&1', "sh"]),
+    case("output before a thread's", "import os, threading, time\ndef f(): time.sleep(0.1); os.write(1, b'last')",
+         "threading.Thread(target=f).start(); print('first')"),
     case("threading.excepthook", "import threading\nthreading.excepthook = lambda a: print('hook', a.exc_value)",
          "threading.Thread(target=lambda: 1 / 0).start()"),
     case("threads, then atexit", "import atexit, threading, time\natexit.register(print, 'prelude')\ndef f(): time.sleep(0.1); print('thread')",
@@ -229,7 +236,8 @@ CASES = (
     case("shared memory", "from multiprocessing import shared_memory", "s = shared_memory.SharedMemory(create=True, size=9); print(s.size >= 9); s.close(); s.unlink()"),
     case("parent of a process", "import multiprocessing as m", "print(m.parent_process(), m.current_process().name, m.active_children())"),
     case("posix_spawn", "import os", "print(os.waitpid(os.posix_spawn('/bin/sh', ['sh', '-c', 'echo $0; exit 4'], os.environ), 0)[1])"),
-    case("fork in a thread", "import os, threading\ndef f():\n    if os.fork(): print(os.wait()[1])\n    else: os._exit(3)", "t = threading.Thread(target=f); t.start(); t.join()"),
+    case("fork in a thread", "import os, threading\ndef f():\n    if os.fork(): print(os.wait()[1])\n    else: os._exit(3)", "t = threading.Thread(target=f); t.start(); t.join()",
+         env={"PYTHONWARNINGS": "ignore"}),
     case("asyncio with a thread", "import asyncio, threading\nasync def f():\n    p = await asyncio.create_subprocess_shell('exit 6')\n    return await p.wait()\n",
          "t = threading.Thread(target=lambda: print(asyncio.run(f()))); asyncio.get_event_loop_policy(); t.start(); t.join()"),
     case("asyncio and a signal", "import asyncio, os, signal\nasync def f():\n    e = asyncio.Event(); asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, e.set)\n"
@@ -299,7 +307,7 @@ class Same:
             files = {}
             for name in sorted(os.listdir(place)):
                 with open(os.path.join(place, name), "rb") as file:
-                    files[name] = file.read()
+                    files[name] = ADDRESS.sub(b"0x", file.read())
         finally:
             shutil.rmtree(place)
         return result.status, ADDRESS.sub(b"0x", result.stdout), ADDRESS.sub(b"0x", result.stderr), files
@@ -342,6 +350,20 @@ class Same:
         runs = [self.bed.quick([script], env=own) for _ in range(3)]
         self.assertEqual(3, len({run.stdout for run in runs}))
         self.assertIn(b"PYTHONHASHSEED=random", runs[0].stderr)
+
+    def test_order_of_output(self):
+        """A script's output is flushed before its traceback is written, that of a module or an entry is not."""
+        self.bed.write("ordered.py", "def main():\n    print('out')\n    raise SystemExit('text')\n"
+                                     "if __name__ == '__main__':\n    main()\n")
+        code = "import sys; from ordered import main; sys.exit(main())"
+        forms = {("--file", "ordered.py"): ["ordered.py"], ("-m", "ordered"): ["-m", "ordered"], ("--entry", "ordered:main"): ["-c", code]}
+        env = {"PYTHONPATH": self.bed.work}
+        for form, plain in forms.items():
+            with self.subTest(form):
+                expected = self.bed.run(["sh", "-c", '"$@" 2>&1', "sh", harness.PYTHON, *plain], env=env)
+                for _ in range(2):
+                    quick = self.bed.run(["sh", "-c", '"$@" 2>&1', "sh", harness.QUICKEN, "run", *form], env=env)
+                    self.assertEqual(expected, quick)
 
     def test_the_table_is_large(self):
         self.assertGreaterEqual(len(CASES), 180)
