@@ -351,7 +351,8 @@ BOOST_AUTO_TEST_CASE(programs) {
     BOOST_TEST(resolve(What::entry, "a:b", "/opt/python", {"PYTHONINSPECT="}).plain == "");
 }
 
-// A server's commands share one secret of hashes: who asks for one of their own gets it from a plain run only.
+// A server's commands share one secret of hashes: who asks for one of their own gets it from a plain run
+// only.
 BOOST_AUTO_TEST_CASE(hash_seed) {
     const auto plain = [](const std::string& setting) {
         return resolve(What::entry, "a:b", "/opt/python", {"A=1", setting, "B=2"}).plain;
