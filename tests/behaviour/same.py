@@ -83,7 +83,6 @@ CASES = (
     case("error in __del__ at the end", "class D:\n    def __del__(self): 1 / 0", "d = D()"),
     case("error in __del__ of a cycle at the end", "class D:\n    def __del__(self): 1 / 0", "d = D(); d.d = d; del d"),
     case("import in __del__ at the end", "class D:\n    def __del__(self): import json", "d = D()"),
-    case("import in __del__ at the end, of what is there", "import sys\nclass D:\n    def __del__(self):\n        import sys", "d = D()"),
     case("file left open, told", "F = 1", "F = open(__file__)", env={"PYTHONWARNINGS": "default"}),
     case("output before a traceback", "", "print(1); raise ValueError", wrapper=[*SH, '"$@" >both 2>&1', "sh"]),
     case("output before an exit text", "import sys", "print(1); sys.exit('text')", wrapper=[*SH, '"$@" >both 2>&1', "sh"]),
