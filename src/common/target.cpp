@@ -398,11 +398,21 @@ class Resolver {
     void check_settings() {
         if (!are_servable(target_.options))
             note("the #! line has interpreter options that a server cannot have");
-        const char* inspect = get_environment(environment_, "PYTHONINSPECT");
-        if (inspect != nullptr && *inspect != '\0') note("PYTHONINSPECT is set");
+        for (char** entry = environment_; *entry != nullptr; ++entry) {
+            const string_view text = *entry;
+            if (starts_with(text, "PYTHON")) check_setting(text);
+        }
     }
 
  private:
+    void check_setting(string_view setting) {
+        const string_view name = take_until(setting, '=');
+        if (name == "PYTHONINSPECT" && !setting.empty()) note("PYTHONINSPECT is set");
+        // A secret of hashes is made at an interpreter's start, so commands of one template share theirs.
+        if (name == "PYTHONHASHSEED" && setting == "random")
+            note("PYTHONHASHSEED=random asks for hashes of this run's own");
+    }
+
     void note(const char* reason) {
         if (target_.plain == nullptr) target_.plain = reason;
     }

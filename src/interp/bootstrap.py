@@ -89,6 +89,7 @@ class Watch:
     """What the prelude has been seen to do that depends on its client, or that every run would do."""
 
     directory_read = False
+    temporary_made = False
     reason = None
     random_states = {}
 
@@ -142,10 +143,20 @@ def note_event(event, arguments):
     changed would have been made or changed by every run."""
     if event == 'open':
         path, _mode, flags = arguments
+        if isinstance(path, int):
+            if path in (0, 1, 2):  # where it leads, and what that can do, is kept in the file object
+                Watch.reason = 'the prelude opens fd %d' % path
+            return  # another was opened by name before, which was noted then
         if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not _is_reproducible(path):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
             Watch.directory_read = True
+        elif path in ('/dev/tty', b'/dev/tty'):
+            Watch.reason = 'the prelude opens /dev/tty'
+    elif event[:9] == 'tempfile.':
+        Watch.temporary_made = True
+    elif event == 'fcntl.ioctl':
+        note_terminal(arguments[0])
     elif event in ('os.listdir', 'os.scandir'):
         path = arguments[0] if arguments else None
         if path is None or isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
@@ -153,7 +164,7 @@ def note_event(event, arguments):
     elif event in ('os.mkdir', 'os.remove', 'os.rename', 'os.rmdir', 'os.truncate', 'os.symlink', 'os.link'):
         if not _is_reproducible(arguments[0]):
             Watch.reason = 'the prelude changes files: ' + event
-    elif event in ('os.system', 'os.kill', 'socket.connect', 'socket.bind'):
+    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.kill', 'socket.connect', 'socket.bind'):
         Watch.reason = 'the prelude calls ' + event
 
 
@@ -175,9 +186,11 @@ def start_watch():
     for name in ('random', 'numpy.random'):
         if name in sys.modules:
             Watch.random_states[name] = _random_state(name)
-    os = sys.modules.get('os')
-    if os is not None:
-        os.getcwd, os.getcwdb = _watched_getcwd(posix.getcwd), _watched_getcwd(posix.getcwdb)
+    # posix's own are what the import system calls.
+    for name in ('getcwd', 'getcwdb'):
+        _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
+    _replace('register_at_fork', register_at_fork, 'posix', 'os')
+    watch_terminals()
 
 
 def stop_watch():
@@ -185,9 +198,30 @@ def stop_watch():
     loader = _frozen_importlib_external.SourceFileLoader
     if loader.__dict__.get('exec_module') is _exec_module:
         del loader.exec_module
-    os = sys.modules.get('os')
-    if os is not None:
-        os.getcwd, os.getcwdb = posix.getcwd, posix.getcwdb
+    _put_back()
+    unwatch_terminals()
+
+
+REPLACED = []
+
+
+def _replace(name, function, *modules):
+    """Has the prelude find `function` under `name`, until _put_back()."""
+    for module in (sys.modules.get(each) for each in modules):
+        if module is not None:
+            setattr(module, name, function)
+    REPLACED.append((name, function))
+
+
+def _put_back():
+    """Also in an `os` that was first imported meanwhile; what the program has replaced itself stays."""
+    for name, function in REPLACED:
+        for module in (posix, sys.modules.get('os')):
+            if getattr(module, name, None) is function:
+                setattr(module, name, ORIGINALS[name])
+
+
+ORIGINALS = dict(posix.__dict__)
 
 
 # --- the fork point -----------------------------------------------------------
@@ -379,14 +413,14 @@ environ_changes = {}
 def unfit():
     """Why what the prelude left behind cannot be served to every client, or None."""
     forget_fork_point()
+    _flush_streams()
     stop_watch()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
     if Arguments.read:
         return 'the prelude reads sys.argv'
     if Watch.reason is not None:
         return Watch.reason
+    if temporary():
+        return 'the prelude leaves a temporary file or directory'
     for name, state in Watch.random_states.items():
         if _random_state(name) != state:
             return 'the prelude seeds or uses ' + name
@@ -400,6 +434,17 @@ def unfit():
     return None
 
 
+def _flush_streams():
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            stream.flush()
+        except ValueError:
+            pass  # the prelude has closed it, or has given what is beneath it to another
+
+
 def freeze():
     """Last thing before the first fork: what exists now is never looked at by a command's collector,
     so that its pages stay shared."""
@@ -411,6 +456,7 @@ def after_fork():
     numpy_random = sys.modules.get('numpy.random')
     if numpy_random is not None:
         numpy_random.seed()
+    register_kept()
     _rehearse()
 
 
@@ -477,9 +523,17 @@ def _reopen(stream, fd, mode):
     raw.name = stream.name
     buffer = stream.buffer
     if hasattr(buffer, 'raw'):
-        buffer.__init__(raw)
+        set_raw(buffer, raw)
+        set_buffer(stream, buffer)
     else:  # -u
-        buffer = raw
+        set_buffer(stream, raw)
+
+
+def set_raw(buffer, raw):
+    buffer.__init__(raw, raw._blksize if raw._blksize > 1 else io.DEFAULT_BUFFER_SIZE)  # as io.open does
+
+
+def set_buffer(stream, buffer):
     stream.__init__(buffer, stream.encoding, stream.errors, '\n', stream.line_buffering, stream.write_through)
 
 
@@ -502,10 +556,8 @@ def _fit_stream(name, fd, mode):
         pass
     else:
         _reopen(stream, fd, mode)
-    if terminal:
-        for each in {id(stream): stream, id(current): current}.values():
-            if type(each) is io.TextIOWrapper:
-                each.reconfigure(line_buffering=True)
+    if terminal and type(stream) is io.TextIOWrapper and not stream.write_through:
+        stream.reconfigure(line_buffering=True)
 
 
 def _ignore_signals(ignored):
@@ -522,7 +574,7 @@ def become(environ, arguments, ignored, same_directory):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
     if Watch.directory_read and not same_directory:
         return 'the prelude reads the working directory, which differs from that of the first run'
-    reason = _unfit_name(arguments[0]) or _replace_environ(environ)
+    reason = _unfit_name(arguments[0]) or unfit_terminal() or _replace_environ(environ)
     if reason is not None:
         return reason
     _set_directory()
@@ -539,19 +591,32 @@ def become(environ, arguments, ignored, same_directory):
 
 # --- at the command's end ------------------------------------------------------------------
 
-def release_main():
-    """What the end of the interpreter does to a script's objects, as far as it can be seen: files are
-    closed, finalizers run, while functions, classes and modules are still there."""
-    gc = _own_import('gc')
-    kept = (type(sys), type(release_main), type(len), type)
-    main = sys.modules.get('__main__')
+hidden_modules = {}
+
+
+def begin_release():
+    """The script's names and those among them whose values the end of the interpreter releases, as far as it
+    can be seen: files are closed, finalizers run, while functions, classes and modules are still there.
+    Nothing new can be imported meanwhile, nor what shows source lines, and gc.callbacks are not called."""
+    gc, threads = _own_import('gc'), _own_import('_thread')._count()
+    gc.callbacks.clear()
+    gc.enable()
+    names = getattr(sys.modules.get('__main__'), '__dict__', {})
+    # All others as well would be references to count, each in a page that is still shared: 0.5 ms.
+    for name in {'io', 'traceback'} & sys.modules.keys():
+        hidden_modules[name], sys.modules[name] = sys.modules[name], None
+    hidden_modules[None] = gc, sys.meta_path
+    sys.meta_path = None
     # A daemon thread may still look at them until the process is gone.
-    if main is not None and _own_import('_thread')._count() == 0:
-        names = main.__dict__
-        for name in [n for n, v in names.items() if not isinstance(v, kept) and n[:2] != '__']:
-            names.pop(name, None)
-    gc.callbacks.clear()  # an interpreter's end does not call them
-    gc.collect()
+    if threads != 0:
+        return {}, []
+    kept = (type(sys), type(begin_release), type(len), type)
+    return names, [name for name, value in names.items() if not isinstance(value, kept) and name[:2] != '__']
+
+
+def end_release():
+    gc, sys.meta_path = hidden_modules.pop(None)
+    sys.modules.update(hidden_modules)
     for file in _open_files(gc):
         if file is not sys.stdout and file is not sys.stderr:
             _flush_quietly(file)

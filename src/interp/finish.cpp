@@ -1,7 +1,7 @@
 // The end of a command: what Py_RunMain does after the program's code, in its
 // order, up to the point from which nothing can be seen from outside. The
 // interpreter is not taken apart (6-61 ms with pandas loaded): release_main
-// in bootstrap.py does what of that has effects.
+// does what of that has effects.
 //
 // A process that the program forked itself may come here too, through the end
 // of its main: it ends as in a plain run and reports to nobody.
@@ -42,8 +42,8 @@ int system_exit_status(PyObject* value) {
     }
     PyObject* stream = py.PySys_GetObject("stderr");
     if (stream != nullptr && stream != py.none) {
-        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) == 0)
-            py.PyFile_WriteString("\n", stream);
+        if (py.PyFile_WriteObject(code.get(), stream, 1 /* Py_PRINT_RAW */) != 0) py.PyErr_Clear();
+        py.PyFile_WriteString("\n", stream);
     } else {
         const Ref text(py.PyObject_Str(code.get()));
         const Ref bytes(text ? py.PyUnicode_AsUTF8String(text.get()) : nullptr);
@@ -51,6 +51,21 @@ int system_exit_status(PyObject* value) {
     }
     py.PyErr_Clear();
     return 1;
+}
+
+/// flush_io of CPython, after a script, not after a module or the code of an entry, and before its exception
+/// is told: what fails is told at the end, when the streams are flushed for good.
+void flush_after_script() {
+    if (template_.what != wire::What::file) return;
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    py.PyErr_Fetch(&type, &value, &traceback);
+    for (const char* name : {"stderr", "stdout"}) {
+        const Ref stream = Ref::borrow(py.PySys_GetObject(name));
+        const Ref flush(stream ? py.PyObject_GetAttrString(stream.get(), "flush") : nullptr);
+        const Ref done(flush ? py.PyObject_CallObject(flush.get(), nullptr) : nullptr);
+        if (!done) py.PyErr_Clear();
+    }
+    py.PyErr_Restore(type, value, traceback);
 }
 
 Ending handle_exception() {
@@ -71,6 +86,12 @@ Ending handle_exception() {
     return ending;
 }
 
+/// Tells of an exception that nothing can handle, in the words of the interpreter's version.
+void write_unraisable(PyObject* object, const char* words) {
+    if (py.PyErr_FormatUnraisable != nullptr) return py.PyErr_FormatUnraisable(words);
+    py.PyErr_WriteUnraisable(object);
+}
+
 /// threading._shutdown, if threading was imported: waits for the program's threads.
 void wait_for_threads() {
     PyObject* modules = py.PyImport_GetModuleDict();
@@ -78,7 +99,7 @@ void wait_for_threads() {
     if (threading == nullptr) return;
     const Ref shutdown(py.PyObject_GetAttrString(threading, "_shutdown"));
     const Ref done(shutdown ? py.PyObject_CallObject(shutdown.get(), nullptr) : nullptr);
-    if (!done) py.PyErr_WriteUnraisable(threading);
+    if (!done) write_unraisable(threading, "Exception ignored on threading shutdown");
 }
 
 void run_exit_functions() {
@@ -89,7 +110,7 @@ void run_exit_functions() {
     if (!done) py.PyErr_Clear();
 }
 
-/// flush_std_files of CPython. False if one could not be flushed.
+/// flush_std_files of CPython, which tells of stdout alone. False if it could not be flushed.
 bool flush_stream(const char* name, bool report) {
     PyObject* stream = py.PySys_GetObject(name);
     if (stream == nullptr || stream == py.none) return true;
@@ -101,7 +122,7 @@ bool flush_stream(const char* name, bool report) {
     const Ref done(flush ? py.PyObject_CallObject(flush.get(), nullptr) : nullptr);
     if (done) return true;
     if (report) {
-        py.PyErr_WriteUnraisable(stream);
+        write_unraisable(stream, "Exception ignored on flushing sys.stdout");
     } else {
         py.PyErr_Clear();
     }
@@ -123,6 +144,21 @@ void stop_tracing() {
                                            : nullptr);
         if (!done) py.PyErr_Clear();
     }
+}
+
+/// With no Python frame below them, as finalizers and warnings of a plain run's end have none.
+void release_main() {
+    py.PyGC_Collect();
+    const Ref released = call_bootstrap("begin_release");
+    if (!released) return py.PyErr_Clear();
+    PyObject* main = py.PyTuple_GetItem(released.get(), 0);
+    PyObject* names = py.PyTuple_GetItem(released.get(), 1);
+    for (Py_ssize_t i = 0; i < py.PyList_Size(names); ++i) {
+        // A finalizer may have removed it.
+        if (py.PyDict_DelItem(main, py.PyList_GetItem(names, i)) != 0) py.PyErr_Clear();
+    }
+    py.PyGC_Collect();
+    if (!call_bootstrap("end_release")) py.PyErr_Clear();
 }
 
 bool flush_streams() {
@@ -161,13 +197,14 @@ bool report(int wait_status) {
 
 void finish(PyObject* result) {
     const Ref owned(result);
+    flush_after_script();
     Ending ending = handle_exception();
     if (getpid() != command_.pid) finish_forked_child(ending);
     wait_for_threads();
     run_exit_functions();
     bool flushed = flush_streams();
     stop_tracing();
-    if (!call_bootstrap("release_main")) py.PyErr_Clear();
+    release_main();
     if (flushed) flushed = flush_streams();
     if (!flushed) ending.status = k_status_flush_failed;
     flush_c_stream(stdout);

@@ -11,12 +11,12 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "orphan.hpp"
 #include "packet.hpp"
+#include "process_state.hpp"
 #include "template.hpp"
 
 namespace quicken::interp {
@@ -70,25 +70,6 @@ const char* shared_descriptor() {
     }
     closedir(directory);
     return found[0] != '\0' ? found : nullptr;
-}
-
-const char* changed_process_state() {
-    char directory[sizeof template_.directory];
-    if (getcwd(directory, sizeof directory) == nullptr) directory[0] = '\0';
-    if (strcmp(directory, template_.directory) != 0) return "the prelude changes the working directory";
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (mask != template_.umask) return "the prelude changes the umask";
-    for (const auto timer : {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF}) {
-        itimerval left{};
-        if (getitimer(timer, &left) == 0 && (left.it_value.tv_sec != 0 || left.it_value.tv_usec != 0)) {
-            return "the prelude leaves a running timer";
-        }
-    }
-    siginfo_t child{};
-    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0)
-        return "the prelude leaves a child process";
-    return nullptr;
 }
 
 /// Ends the template if what it is now cannot serve every client.

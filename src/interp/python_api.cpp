@@ -25,6 +25,8 @@ const char* load_python() {
     QUICKEN_RESOLVE(PySys_AddAuditHook)
 #undef QUICKEN_RESOLVE
     resolve(py.none, "_Py_NoneStruct");
+    py.PyErr_FormatUnraisable =
+        reinterpret_cast<void (*)(const char*, ...)>(dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable"));
     return missing;
 }
 

@@ -27,13 +27,15 @@ struct alignas(16) PyConfigStorage {
 
 // clang-format off
 #define QUICKEN_PYTHON_FUNCTIONS(X)                                                                        \
-    X(PyBytes_FromStringAndSize) X(PyCFunction_NewEx) X(PyDict_Contains) X(PyDict_GetItemString)            \
+    X(PyBytes_FromStringAndSize) X(PyCFunction_NewEx) X(PyDict_Contains) X(PyDict_DelItem)                  \
+    X(PyDict_GetItemString)                                                                                 \
     X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
     X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore)          \
     X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyFile_WriteObject)                 \
-    X(PyFile_WriteString)                                                                                   \
+    X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
     X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule)        \
-    X(PyList_Append) X(PyList_New) X(PyLong_AsLong) X(PyLong_FromLong) X(PyModule_GetDict)                  \
+    X(PyList_Append) X(PyList_GetItem) X(PyList_New) X(PyList_SetSlice) X(PyList_Size)                      \
+    X(PyLong_AsLong) X(PyLong_FromLong) X(PyModule_GetDict)                                                 \
     X(PyOS_AfterFork_Child) X(PyOS_AfterFork_Parent) X(PyOS_BeforeFork) X(PyObject_CallFunctionObjArgs)     \
     X(PyObject_CallObject) X(PyObject_GetAttrString) X(PyObject_IsTrue) X(PyObject_Str) X(PySys_GetObject)  \
     X(PyTuple_New) X(PyTuple_SetItem) X(PyTuple_GetItem) X(PyType_GetFlags)                                 \
@@ -58,6 +60,7 @@ struct PythonApi {
     PyStatus (*PyConfig_SetBytesArgv)(PyConfigStorage*, Py_ssize_t, char* const*);
     void (*PyConfig_Clear)(PyConfigStorage*);
     PyStatus (*Py_InitializeFromConfig)(const PyConfigStorage*);
+    void (*PyErr_FormatUnraisable)(const char*, ...);  // nullptr before 3.13
     int (*PySys_AddAuditHook)(int (*)(const char*, PyObject*, void*), void*);
 };
 

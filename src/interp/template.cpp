@@ -9,11 +9,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bootstrap.inc"
 #include "packet.hpp"
+#include "process_state.hpp"
 
 namespace quicken::interp {
 
@@ -152,8 +152,21 @@ void initialize_python(int count, char** plain) {
     py.PyConfig_Clear(&config);
 }
 
-PyObject* fork_point_function(PyObject*, PyObject*) {
+/// Calls what the prelude has given quicken.after_fork, from here so that the program's frames are the only
+/// ones of a traceback. False with an exception set if one of them raised.
+bool call_hooks(PyObject* hooks) {
+    for (Py_ssize_t i = 0; i < py.PyList_Size(hooks); ++i) {
+        const Ref hook = Ref::borrow(py.PyList_GetItem(hooks, i));
+        const Ref result(py.PyObject_CallObject(hook.get(), nullptr));
+        if (!result) return false;
+    }
+    return py.PyList_SetSlice(hooks, 0, py.PyList_Size(hooks), nullptr) == 0;
+}
+
+/// `hooks` is the list that the function was made with, its __self__.
+PyObject* fork_point_function(PyObject* hooks, PyObject*) {
     fork_point();
+    if (!call_hooks(hooks)) return nullptr;
     py.Py_IncRef(py.none);
     return py.none;
 }
@@ -200,7 +213,8 @@ Ref prepare() {
     const Ref name(py.PyUnicode_DecodeFSDefault(template_.name));
     const Ref code(py.PyUnicode_DecodeFSDefault(template_.code));
     const Ref prelude(py.PyLong_FromLong(template_.rung == control::Rung::prelude ? 1 : 0));
-    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, nullptr, nullptr));
+    const Ref hooks(py.PyList_New(0));
+    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, hooks.get(), nullptr));
     PyObject* function = py.PyDict_GetItemString(template_.bootstrap.get(), "prepare");
     Ref program(py.PyObject_CallFunctionObjArgs(function, what.get(), name.get(), code.get(), prelude.get(),
                                                 fork.get(), nullptr));
@@ -251,8 +265,10 @@ PyObject* evaluate(const Ref& program) {
 int note_event(const char* event, PyObject* arguments, void*) {
     static bool inside = false;
     if (template_.waiting || inside) return 0;
-    const bool wanted =
-        strcmp(event, "open") == 0 || strncmp(event, "os.", 3) == 0 || strncmp(event, "socket.", 7) == 0;
+    bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0;
+    for (const char* module : {"os.", "socket.", "tempfile."}) {
+        if (strncmp(event, module, strlen(module)) == 0) wanted = true;
+    }
     if (!wanted) return 0;
     inside = true;
     const Ref name(py.PyUnicode_FromString(event));
@@ -293,6 +309,9 @@ void give_up_with_exception(const char* where) {
 }
 
 void give_up(const char* reason) {
+    template_.waiting = true;  // nothing of what follows is the prelude's
+    // Before the message: the supervisor kills a template that has given up.
+    if (template_.bootstrap && !call_bootstrap("give_up")) py.PyErr_Clear();
     control::Message message{};
     message.kind = control::MessageKind::unfit;
     message.rung = template_.rung;
@@ -310,9 +329,7 @@ int template_main(int argc, char** argv, char**) {
         give_up(reason);
     }
     if (!read_arguments(argc, argv, launch)) give_up("the template's arguments are not as expected");
-    template_.umask = umask(0);
-    umask(template_.umask);
-    if (getcwd(template_.directory, sizeof template_.directory) == nullptr) template_.directory[0] = '\0';
+    note_process_state();
     int count = 0;
     char** plain = plain_arguments(argv, launch, count);
     if (plain == nullptr) give_up("too many arguments");

@@ -351,6 +351,19 @@ BOOST_AUTO_TEST_CASE(programs) {
     BOOST_TEST(resolve(What::entry, "a:b", "/opt/python", {"PYTHONINSPECT="}).plain == "");
 }
 
+// A server's commands share one secret of hashes: who asks for one of their own gets it from a plain run
+// only.
+BOOST_AUTO_TEST_CASE(hash_seed) {
+    const auto plain = [](const std::string& setting) {
+        return resolve(What::entry, "a:b", "/opt/python", {"A=1", setting, "B=2"}).plain;
+    };
+    BOOST_TEST(plain("PYTHONHASHSEED=random") == "PYTHONHASHSEED=random asks for hashes of this run's own");
+    for (const char* setting : {"PYTHONHASHSEED=0", "PYTHONHASHSEED=7", "PYTHONHASHSEED=", "PYTHONHASHSEED",
+                                "PYTHONHASHSEED=random2", "PYTHONHASHSEEDS=random", "PYTHON"}) {
+        BOOST_TEST_CONTEXT(setting) BOOST_TEST(plain(setting) == "");
+    }
+}
+
 // A directory that is gone has no path: neither a relative script nor a
 // module can be named, and the plain run is still possible.
 BOOST_AUTO_TEST_CASE(working_directory_without_path) {
