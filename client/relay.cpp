@@ -65,13 +65,12 @@ class Relay {
             timespec limit{0, milliseconds * 1000000L};
             if (sys::ppoll(polls, has_terminal_ ? 4 : 2, milliseconds < 0 ? nullptr : &limit, nullptr) < 0)
                 continue;
+            // Signals first: the report of a command is queued before its connection ends, and a new size is
+            // there before what is typed after it.
+            const bool signalled = polls[1].revents != 0;
+            while (polls[1].revents != 0 && forward()) continue;
+            if (!signalled && polls[0].revents != 0) hear(polls[0]);
             if (has_terminal_) pump_.handle(polls[2], polls[3]);
-            if (polls[1].revents != 0) {
-                // First: the report of a command is queued before its connection ends.
-                forward();
-            } else if (polls[0].revents != 0) {
-                hear(polls[0]);
-            }
         }
     }
 
@@ -97,7 +96,7 @@ class Relay {
         }
         for (const std::uint32_t fd : request.inherited)
             sys::close(static_cast<int>(fd & ~wire::k_terminal_fd));
-        signals_ = sys::signalfd(run_.signals.relayed() | report_signal(), SFD_CLOEXEC);
+        signals_ = sys::signalfd(run_.signals.relayed() | report_signal(), SFD_CLOEXEC | SFD_NONBLOCK);
         if (signals_ < 0) run_.signals.restore();  // better to die by them than to be deaf
     }
 
@@ -153,10 +152,15 @@ class Relay {
 
     // --- signals
 
-    /// A failure is ignored: the command is gone, and `exited` is on its way.
-    void forward() {
+    /// False if no signal is there.
+    bool forward() {
         signalfd_siginfo info;
-        if (sys::read(signals_, &info, sizeof info) != static_cast<long>(sizeof info)) return;
+        if (sys::read(signals_, &info, sizeof info) != static_cast<long>(sizeof info)) return false;
+        pass_on(info);
+        return true;
+    }
+
+    void pass_on(const signalfd_siginfo& info) {
         const int signal = static_cast<int>(info.ssi_signo);
         const auto sender = static_cast<pid_t>(info.ssi_pid);
         if (signal == wire::k_report_signal && info.ssi_code == SI_QUEUE && sender == command_.pid)
@@ -169,6 +173,7 @@ class Relay {
         send(signal, info);
     }
 
+    /// A failure is ignored: the command is gone, and `exited` is on its way.
     void send(int signal, const signalfd_siginfo& info) const {
         if (info.ssi_code == SI_QUEUE) {
             siginfo_t queued{};

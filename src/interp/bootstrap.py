@@ -594,13 +594,35 @@ def become(environ, arguments, ignored, same_directory):
 hidden_modules = {}
 
 
+def _attributes(names, gc):
+    """(owner, name) of what the script has put into its own functions and classes, which stay."""
+    found = []
+    for value in names.values():
+        if isinstance(value, type):
+            if value.__module__ == '__main__':
+                found += [(value, name) for name, held in vars(value).items()
+                          if name[:2] != '__' and type(held).__flags__ & HEAP_TYPE
+                          and not callable(held) and not hasattr(held, '__get__')]
+        elif type(value) is type(_attributes) and value.__globals__ is names:
+            # To ask a function for its __dict__ makes one.
+            if sum(type(each) is dict for each in gc.get_referents(value)) > 1:
+                found += [(value, name) for name in vars(value)]
+    return found
+
+
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: only such a type can have a finalizer of the program's
+
+
 def begin_release():
-    """The script's names and those among them whose values the end of the interpreter releases, as far as it
-    can be seen: files are closed, finalizers run, while functions, classes and modules are still there.
-    Nothing new can be imported meanwhile, nor what shows source lines, and gc.callbacks are not called."""
+    """The script's names, those among them whose values the end of the interpreter releases, as far as it
+    can be seen: files are closed, finalizers run, while functions, classes and modules are still there; and what
+    those hold. Nothing new can be imported meanwhile, nor what shows source lines, and gc.callbacks are not called."""
     gc, threads = _own_import('gc'), _own_import('_thread')._count()
     gc.callbacks.clear()
     gc.enable()
+    for name in ('last_type', 'last_value', 'last_traceback', 'last_exc'):  # hold all frames of an exception
+        if hasattr(sys, name):
+            delattr(sys, name)
     names = getattr(sys.modules.get('__main__'), '__dict__', {})
     # All others as well would be references to count, each in a page that is still shared: 0.5 ms.
     for name in {'io', 'traceback'} & sys.modules.keys():
@@ -609,9 +631,10 @@ def begin_release():
     sys.meta_path = None
     # A daemon thread may still look at them until the process is gone.
     if threads != 0:
-        return {}, []
+        return {}, [], []
     kept = (type(sys), type(begin_release), type(len), type)
-    return names, [name for name, value in names.items() if not isinstance(value, kept) and name[:2] != '__']
+    data = [name for name, value in names.items() if not isinstance(value, kept) and name[:2] != '__']
+    return names, data, _attributes(names, gc)
 
 
 def end_release():

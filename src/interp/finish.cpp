@@ -157,6 +157,12 @@ void release_main() {
         // A finalizer may have removed it.
         if (py.PyDict_DelItem(main, py.PyList_GetItem(names, i)) != 0) py.PyErr_Clear();
     }
+    PyObject* attributes = py.PyTuple_GetItem(released.get(), 2);
+    for (Py_ssize_t i = 0; i < py.PyList_Size(attributes); ++i) {
+        PyObject* each = py.PyList_GetItem(attributes, i);
+        if (py.PyObject_SetAttr(py.PyTuple_GetItem(each, 0), py.PyTuple_GetItem(each, 1), nullptr) != 0)
+            py.PyErr_Clear();
+    }
     py.PyGC_Collect();
     if (!call_bootstrap("end_release")) py.PyErr_Clear();
 }

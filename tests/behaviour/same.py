@@ -158,6 +158,8 @@ CASES = (
     case("regular expressions", "import re\nR = re.compile('(a)(b)?')", "print(R.match('a').groups())"),
     case("decimal context", "import decimal\ndecimal.getcontext().prec = 5", "print(decimal.Decimal(1) / 3)"),
     case("locale set in the prelude", "import locale\nlocale.setlocale(locale.LC_ALL, '')", "print(locale.getlocale())"),
+    case("left in a frame of an exception", "import gzip\ndef f():\n    out = gzip.GzipFile('left.gz', 'wb', mtime=0)\n    out.write(b'content'); 1 / 0", "f()"),
+    case("left in a function and a class", "class D:\n    def __del__(self): print('deleted')\ndef f(): f.d = D()\nclass C: pass", "f(); C.d = D()"),
     case("recursion limit", "import sys\nsys.setrecursionlimit(123)", "print(sys.getrecursionlimit())"),
     case("garbage collector", "import gc\ngc.disable()", "print(gc.isenabled(), gc.get_threshold(), gc.collect() >= 0)"),
     case("signal handler", "import signal\nsignal.signal(signal.SIGUSR1, lambda n, f: print('heard', n))", "signal.raise_signal(10)"),

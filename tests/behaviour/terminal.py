@@ -331,7 +331,7 @@ CASES = (
     case("a pipeline of two", "import sys", "\n    if sys.argv[1] == '1': print('data')\n    else: t = open('/dev/tty', 'r+b', 0); t.write(b'two? '); print(t.readline(), sys.stdin.read())", r"two\? ", b"joe\r", line="run prog 1 | run prog 2", served=2),
     case("a pipeline of two, interrupted", "import sys, time",
          "\n    try:\n        if sys.argv[1] == '1': time.sleep(30)\n        else: print('up', flush=True); sys.stdin.read(); time.sleep(30)\n    except KeyboardInterrupt: open(sys.argv[1], 'w')", "up", C_C, line="run prog 1 | run prog 2", served=2),
-    case("a pipeline of two, stopped", "import sys", "\n    if sys.argv[1] == '1': print(input())\n    else: print('up', flush=True); print('got', sys.stdin.read())", "up", C_Z, r"Stopped.*\n\$ " + AT, b"fg\r", r"fg\n.*\n" + AT, b"joe\r", line="run prog 1 | run prog 2", served=2),
+    case("a pipeline of two, stopped", "import sys, time", "\n    if sys.argv[1] == '1': x = input(); time.sleep(0.3); print(x)\n    else: print('up', flush=True); print('got', sys.stdin.read())", "up", C_Z, r"Stopped.*\n\$ " + AT, b"fg\r", r"fg\n.*\n" + AT, b"joe\r", line="run prog 1 | run prog 2", served=2),
     case("from a pipe", "import os, sys", "print([os.isatty(fd) for fd in range(3)], sys.stdin.read())", line="echo x | run prog"),
     case("into a file", "import os", "print([os.isatty(fd) for fd in range(3)], input('? '))", r"run prog >file\n" + AT, b"joe\r", line="run prog >file"),
     case("from a file", "import os, sys", "print([os.isatty(fd) for fd in range(3)], sys.stdin.read())", line="run prog <in", files={"in": "content\n"}),
