@@ -4,7 +4,7 @@ The measure of every test is the plain run: the same command line without
 quicken, under the same environment. The programs under test are those of
 QUICKEN_PREFIX, an installation or a build tree (default: build/release).
 
-Run one subject by `python3 SUBJECT.py [-v] [TEST...]`. Exit status: 0 passed,
+Run one subject by `python3 SUBJECT.py [-v] [--jobs N] [TEST...]`. Exit status: 0 passed,
 1 failed, 77 if every test was skipped. The last line of output has the counts.
 """
 
@@ -30,6 +30,7 @@ SERVER = os.path.join(PREFIX, "libexec", "quicken", "quicken-server")
 PYTHON = "/usr/bin/python3"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 TIMEOUT = 60  # seconds that any one run may take
+JOBS = int(os.environ.get("QUICKEN_TEST_JOBS") or 1)  # cases of a table at once; --jobs N says it too
 ROUNDS = int(os.environ.get("QUICKEN_TEST_ROUNDS") or 0)  # 0: each test's own default
 
 Result = collections.namedtuple("Result", "status stdout stderr")
@@ -368,6 +369,18 @@ class Outcome(unittest.TextTestResult):
     def addUnexpectedSuccess(self, test):
         super().addUnexpectedSuccess(test)
         self.bad.add(test.id())
+
+
+def take_jobs():
+    """`--jobs N` of the command line, before anybody asks for JOBS."""
+    global JOBS
+    if "--jobs" in sys.argv:
+        at = sys.argv.index("--jobs")
+        JOBS = int(sys.argv[at + 1])
+        del sys.argv[at:at + 2]
+
+
+take_jobs()
 
 
 def main():

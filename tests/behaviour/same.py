@@ -8,7 +8,9 @@ QUICKEN_LAUNCHER, a command line that takes a script and its arguments, measures
 table (then nobody checks that the run was warm).
 """
 
+import concurrent.futures
 import os
+import queue
 import re
 import shlex
 import shutil
@@ -294,13 +296,13 @@ ADDRESS = re.compile(rb"0x[0-9a-f]{6,}")
 
 @harness.each_activation
 class Same:
-    def program(self, prelude, main):
+    def program(self, prelude, main, directory=""):
         text = main + "\n" if prelude is None else f"{prelude}\nif __name__ == '__main__':\n    {main}\n"
-        return self.bed.write("program.py", text.encode())
+        return self.bed.write(os.path.join(directory, "program.py"), text.encode())
 
     def run_in_place(self, argv, options):
         """The Result, masked, and the files left in a directory of its own."""
-        place = self.bed.path("place")
+        place = os.path.join(options["directory"], "place")
         os.mkdir(place)
         try:
             result = self.bed.run([*options.get("wrapper", ()), *argv], stdin=options.get("stdin", b""),
@@ -314,7 +316,7 @@ class Same:
         return result.status, ADDRESS.sub(b"0x", result.stdout), ADDRESS.sub(b"0x", result.stderr), files
 
     def compare(self, prelude, main, options):
-        script = self.program(prelude, main)
+        script = self.program(prelude, main, options["directory"])
         arguments = options.get("arguments", ())
         expected = self.run_in_place([harness.PYTHON, script, *arguments], options)
         quick = [*LAUNCHER, script, *arguments] if LAUNCHER else self.bed.quick_argv([script, *arguments])
@@ -326,9 +328,24 @@ class Same:
                             "the warm run was not the server's")
 
     def test_all(self):
-        for name, prelude, main, options in CASES:
+        """The table, JOBS cases at once, each with a program and a directory that no other one has at the time."""
+        directories = queue.SimpleQueue()
+        for job in range(harness.JOBS):
+            directories.put(self.bed.path(f"job{job}"))
+            os.mkdir(self.bed.path(f"job{job}"))
+
+        def run(case):
+            directory = directories.get()
+            try:
+                self.compare(case[1], case[2], dict(case[3], directory=directory))
+            finally:
+                directories.put(directory)
+
+        with concurrent.futures.ThreadPoolExecutor(harness.JOBS) as pool:
+            outcomes = [(case[0], pool.submit(run, case)) for case in CASES]
+        for name, outcome in outcomes:
             with self.subTest(case=name):
-                self.compare(prelude, main, options)
+                outcome.result()
 
     def test_each_run_draws_its_own(self):
         """Nothing that a run draws is what another has drawn, also where the prelude has imported the source."""

@@ -20,7 +20,7 @@ First of all the case's command line is typed at the shell's prompt, last the pr
 
 Alone: `terminal.py -v Terminal_self.test_NAME`, with '_' for each character of the case's name that is no letter or
 digit. QUICKEN_LAUNCHER, a command line that takes a script and its arguments, measures another launcher; with
-/usr/bin/python3 it is a test of the table itself. QUICKEN_TEST_JOBS: how many cases run at once.
+/usr/bin/python3 it is a test of the table itself. --jobs N: how many cases run at once.
 """
 
 import concurrent.futures
@@ -36,7 +36,7 @@ import harness
 import screen
 
 LAUNCHER = shlex.split(os.environ.get("QUICKEN_LAUNCHER", ""))
-JOBS = int(os.environ.get("QUICKEN_TEST_JOBS") or 2 * (os.cpu_count() or 1))
+JOBS = harness.JOBS if harness.JOBS > 1 else 2 * (os.cpu_count() or 1)
 
 C_C, C_D, C_S, C_Q, C_U, C_V, C_W, C_Z, C_BACKSLASH = b"\x03", b"\x04", b"\x13", b"\x11", b"\x15", b"\x16", b"\x17", b"\x1a", b"\x1c"
 ERASE, TAB = b"\x7f", b"\t"
