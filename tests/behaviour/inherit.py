@@ -442,5 +442,25 @@ class Inherit:
         seen = {self.bed.quick([script]).stdout for _ in range(6)}
         self.assertEqual(6, len(seen))
 
+class LowerLimit(harness.Case):
+    """A server that was started with a hard limit below a later client's."""
+
+    def test_is_said(self):
+        if os.geteuid() == 0:
+            self.skipTest("root may raise hard limits")
+        script = self.bed.write("limit.py", "import resource\nif __name__ == '__main__':\n"
+                                            "    print(resource.getrlimit(resource.RLIMIT_FSIZE))\n")
+        low, high = 1 << 30, 1 << 31
+        argv = self.bed.quick_argv([script])
+
+        def run(limit):
+            return self.bed.run(["sh", "-c", f'ulimit -f {limit >> 9}; exec "$@"', "sh", *argv], env={"QUICKEN_VERBOSE": "1"})
+
+        self.assertEqual(harness.Result(0, f"({low}, {low})\n".encode(), b"quicken: cold run\n"), run(low))
+        self.assertEqual(harness.Result(0, f"({low}, {low})\n".encode(), b"quicken: warm run\n"), run(low))
+        self.assertEqual(harness.Result(0, f"({low}, {low})\n".encode(),
+                                        b"quicken: warm run; a resource limit is lower, as it is for the server\n"), run(high))
+
+
 if __name__ == "__main__":
     harness.main()
