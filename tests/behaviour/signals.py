@@ -85,11 +85,11 @@ class Signals:
                     client.send_signal(getattr(signal, "SIG" + name))
                     self.assertEqual(f"SIG{name}\n".encode(), client.stdout.readline())
 
-    def test_stop_and_continue(self):
+    def stop_and_continue(self, stop):
         for warm, client, command in self.listening():
             with self.subTest(warm=warm):
                 self.assertNotEqual(client.pid, command, "this was a plain run")
-                client.send_signal(signal.SIGTSTP)
+                client.send_signal(stop)
                 self.assertTrue(harness.wait_until(lambda: harness.process_state(command) == "T"), "command runs on")
                 self.assertTrue(harness.wait_until(lambda: harness.process_state(client.pid) == "T"), "client runs on")
                 client.send_signal(signal.SIGCONT)
@@ -100,6 +100,13 @@ class Signals:
                 if heard == [b"SIGCONT\n"]:
                     heard.append(client.stdout.readline())
                 self.assertEqual(b"SIGUSR1\n", heard[-1])
+
+    def test_stop_and_continue(self):
+        self.stop_and_continue(signal.SIGTSTP)
+
+    def test_stopped_by_sigstop(self):
+        """Nobody can relay it: the server sees that the client is stopped."""
+        self.stop_and_continue(signal.SIGSTOP)
 
     def test_default_actions(self):
         """A signal that the command does not handle ends both, by that signal."""
@@ -174,21 +181,6 @@ class Signals:
             cores = [name for name in os.listdir(self.bed.work) if name.startswith("core")]
             self.assertEqual(1, len(cores), argv)
             os.unlink(self.bed.path(cores[0]))
-
-    def test_stopped_by_sigstop(self):
-        """Nobody can relay it: the server sees that the client is stopped."""
-        for warm, client, command in self.listening():
-            with self.subTest(warm=warm):
-                client.send_signal(signal.SIGSTOP)
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(command) == "T"), "command runs on")
-                client.send_signal(signal.SIGCONT)
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(command) == "S"), "command is stopped")
-                self.assertTrue(harness.wait_until(lambda: harness.process_state(client.pid) == "S"), "client is stopped")
-                client.send_signal(signal.SIGUSR1)
-                heard = [client.stdout.readline()]
-                if heard == [b"SIGCONT\n"]:
-                    heard.append(client.stdout.readline())
-                self.assertEqual(b"SIGUSR1\n", heard[-1])
 
     def test_a_hung_server(self):
         """The first SIGTERM ends the command, of which nobody tells; the second one ends the client."""
