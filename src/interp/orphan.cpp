@@ -96,18 +96,15 @@ bool make_session(Session& session) {
     return true;
 }
 
-[[noreturn]] void become_leader(int program, int socket, int master) {
+[[noreturn]] void become_leader(int program, int socket) {
     char name[] = "quicken-session";
     char socket_text[16];
-    char master_text[16];
     char spare_text[16];
     snprintf(socket_text, sizeof socket_text, "%d", socket);
-    snprintf(master_text, sizeof master_text, "%d", master);
     snprintf(spare_text, sizeof spare_text, "%d", static_cast<int>(result));
-    char* const arguments[] = {name, socket_text, master_text, spare_text, nullptr};
+    char* const arguments[] = {name, socket_text, spare_text, nullptr};
     char* const environment[] = {nullptr};
     fcntl(socket, F_SETFD, 0);
-    fcntl(master, F_SETFD, 0);
     syscall(SYS_execveat, program, "", arguments, environment, AT_EMPTY_PATH);
     _exit(127);  // the spare finds its socket closed
 }
@@ -130,7 +127,7 @@ __attribute__((noinline)) void lead_session(int program, Session& session) {
     }
     reap(inner);
     if (result < 0) _exit(0);
-    become_leader(program, leader_socket, session.master);
+    become_leader(program, leader_socket);
 }
 
 }  // namespace

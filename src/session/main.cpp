@@ -1,7 +1,5 @@
-// quicken-session SOCKET MASTER COMMAND: the leader of a command's session, as
-// common/session.hpp says. SOCKET and MASTER, the terminal's other end, are fds,
-// COMMAND is the pid of the spare. MASTER is only kept open: closing the last one
-// takes a terminal apart, and the client is not to wait for that at its end.
+// quicken-session SOCKET COMMAND: the leader of a command's session, as
+// common/session.hpp says. SOCKET is an fd, COMMAND the pid of the spare.
 //
 // It has every signal blocked but SIGHUP, by which the kernel tells that the
 // terminal is gone, and which ends it. Its standard input and output are
@@ -119,19 +117,12 @@ int number(const char* text) {
     return value;
 }
 
-/// All fds but two, of which `low` is not 0.
-void close_others(unsigned low, unsigned high) {
-    sys::close_range(0, low - 1);
-    if (high > low + 1) sys::close_range(low + 1, high - 1);
-    sys::close_range(high + 1, ~0U);
-}
-
-[[noreturn]] void lead(int socket, int master, pid_t command) {
+[[noreturn]] void lead(int socket, pid_t command) {
     const sys::SignalSet all_but_hangup = ~sys::signal_bit(SIGHUP);
     sys::sigprocmask(SIG_SETMASK, &all_but_hangup, nullptr);
     sys::prctl(PR_SET_NAME, sys::address("quicken-session"));
-    close_others(static_cast<unsigned>(socket < master ? socket : master),
-                 static_cast<unsigned>(socket < master ? master : socket));
+    if (socket > 0) sys::close_range(0, static_cast<unsigned>(socket) - 1);
+    sys::close_range(static_cast<unsigned>(socket) + 1, ~0U);
     Leader(socket, command).run();
 }
 
@@ -141,7 +132,6 @@ void close_others(unsigned low, unsigned high) {
 
 extern "C" [[noreturn, gnu::used]] void quicken_start(unsigned long* stack) {
     char** arguments = reinterpret_cast<char**>(stack + 1);
-    if (stack[0] != 4) quicken::sys::exit(2);
-    using quicken::session::number;
-    quicken::session::lead(number(arguments[1]), number(arguments[2]), number(arguments[3]));
+    if (stack[0] != 3) quicken::sys::exit(2);
+    quicken::session::lead(quicken::session::number(arguments[1]), quicken::session::number(arguments[2]));
 }
