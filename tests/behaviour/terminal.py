@@ -401,6 +401,7 @@ CASES = (
     case("server killed at input", "", "print(input('? ')); exit(3)", r"\? ", kill_server, b"joe\r", served=0),
     case("server killed, interrupted", "import time", UP_AND_WAIT, "up", kill_server, C_C, served=0),
     case("exit status after a stop", "import sys", "input('? '); sys.exit(9)", r"\? ", C_Z, STOPPED, b"fg\r", r"run prog\n" + AT, b"\r"),
+    case("few file descriptors", "", "print(input('? '))", r"\? ", b"joe\r", line="sh -c 'ulimit -n 11; exec run prog'", served=0),
     case("ten runs", "import sys", "print(sys.argv[1], end=' ')", r"9 10 \$ ", line="for i in {1..10}; do run prog $i; done", served=10),
     case("a run in a run", "import os, sys", "\n    if len(sys.argv) > 1: print(input('inner? '))\n    else: print(os.system('run prog x')); print(input('outer? '))", r"inner\? ", b"joe\r", r"outer\? ", b"jim\r", served=2),
 
