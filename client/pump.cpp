@@ -49,19 +49,20 @@ Pump::Pump(Terminal& terminal, int master, pid_t group)
 }
 
 int Pump::watch(pollfd& terminal, pollfd& master) const {
-    terminal = {terminal_.fd(), 0, 0};
+    terminal = {gone_ ? -1 : terminal_.fd(), 0, 0};
     master = {closed_ ? -1 : master_, 0, 0};
     const bool has_output = output_begin_ < output_end_;
     const bool has_input = input_begin_ < input_end_;
     if (has_output) terminal.events |= POLLOUT;
-    if (!has_input && terminal_.is_raw() && !gone_) terminal.events |= POLLIN;
+    if (!has_input && terminal_.is_raw()) terminal.events |= POLLIN;
     if (!has_output) master.events |= POLLIN;
     if (has_input) master.events |= POLLOUT;
-    if (terminal.events == 0) terminal.fd = -1;
-    return closed_ ? k_look_again : -1;
+    return closed_ && !gone_ ? k_look_again : -1;
 }
 
 void Pump::handle(const pollfd& terminal, const pollfd& master) {
+    if (terminal.fd >= 0 && (terminal.revents & POLLHUP) != 0) hang_up();
+    if (gone_) return;
     if (terminal.fd >= 0 && terminal.revents != 0) {
         if ((terminal.events & POLLIN) != 0) read_input();
         if ((terminal.events & POLLOUT) != 0) write_output();
@@ -71,6 +72,14 @@ void Pump::handle(const pollfd& terminal, const pollfd& master) {
         if (output_begin_ == output_end_ && held_return_) read_output();
     }
     if (input_begin_ < input_end_) write_input();
+}
+
+/// The client's terminal is gone, so the command's is: reads from it end, writes to it fail.
+void Pump::hang_up() {
+    gone_ = closed_ = true;
+    output_begin_ = output_end_;
+    sys::close(master_);
+    master_ = -1;
 }
 
 /// False if there was nothing.
@@ -137,7 +146,6 @@ void Pump::read_input() {
     if (input_begin_ < input_end_) return;
     const long got = sys::read(terminal_.fd(), input_, sizeof input_);
     if (would_block(got)) return;
-    gone_ = got <= 0;
     input_begin_ = 0;
     input_end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
     write_input();

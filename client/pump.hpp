@@ -34,6 +34,7 @@ class Pump {
     [[noreturn]] void run_to_end();
 
  private:
+    void hang_up();
     bool read_output();
     void write_output();
     void adapt_output();
@@ -47,7 +48,7 @@ class Pump {
     int master_;
     pid_t group_;
     bool closed_ = false;       // as the last read found it
-    bool gone_ = false;         // the client's terminal: nothing more comes from it
+    bool gone_ = false;         // the client's terminal, and with it the command's
     bool forwarded_ = false;    // something that was typed
     char last_ = 0;             // byte of the output before
     bool held_return_ = false;  // a carriage return that may be followed by a newline

@@ -1,10 +1,11 @@
 // quicken-session SOCKET COMMAND: the leader of a command's session, as
 // common/session.hpp says. SOCKET is an fd, COMMAND the pid of the spare.
 //
-// It has every signal blocked but SIGHUP, by which the kernel tells that the
-// terminal is gone, and which ends it. Its standard input and output are
-// closed, and it has the terminal open only while it uses it: the client sees
-// the terminal's end when the command and its children have closed it.
+// It has every signal blocked, SIGHUP too, by which the kernel tells that the
+// terminal is gone: its own end would tell the command of that once more. Its
+// standard input and output are closed, and it has the terminal open only while
+// it uses it: the client sees the terminal's end when the command and its
+// children have closed it.
 #include <asm/ioctls.h>
 #include <linux/prctl.h>
 
@@ -118,8 +119,8 @@ int number(const char* text) {
 }
 
 [[noreturn]] void lead(int socket, pid_t command) {
-    const sys::SignalSet all_but_hangup = ~sys::signal_bit(SIGHUP);
-    sys::sigprocmask(SIG_SETMASK, &all_but_hangup, nullptr);
+    const sys::SignalSet all = ~sys::SignalSet{0};
+    sys::sigprocmask(SIG_SETMASK, &all, nullptr);
     sys::prctl(PR_SET_NAME, sys::address("quicken-session"));
     if (socket > 0) sys::close_range(0, static_cast<unsigned>(socket) - 1);
     sys::close_range(static_cast<unsigned>(socket) + 1, ~0U);
