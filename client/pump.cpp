@@ -37,6 +37,24 @@ int signal_of(char key, const wire::Terminal& modes) {
     return code == modes.characters[VQUIT] ? SIGQUIT : 0;
 }
 
+/// Whole lines, and what an end of file (VEOF) follows, as they have been typed: to one that reads other than
+/// by lines it would be a NUL.
+std::size_t read_lines(int fd, char* to, std::size_t size) {
+    wire::Terminal modes{};
+    if (sys::ioctl(fd, TCGETS, &modes) != 0 || (modes.modes[3] & ICANON) == 0) return 0;
+    std::size_t count = 0;
+    while (count < size) {
+        const long got = sys::read(fd, to + count, size - count);
+        if (got < 0) break;
+        count += static_cast<std::size_t>(got);
+        const auto last = static_cast<std::uint8_t>(got > 0 ? to[count - 1] : 0);
+        const bool ended =
+            last != 0 && (last == '\n' || last == modes.characters[VEOL] || last == modes.characters[VEOL2]);
+        if (!ended && count < size) to[count++] = static_cast<char>(modes.characters[VEOF]);
+    }
+    return count;
+}
+
 void set_non_blocking(int fd) {
     sys::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 }
@@ -173,13 +191,24 @@ void Pump::signal_own_group(const wire::Terminal& modes, std::size_t size) const
     }
 }
 
+void Pump::take_terminal() {
+    if (input_begin_ == input_end_) {
+        input_begin_ = 0;
+        input_end_ = read_lines(terminal_.fd(), input_, sizeof input_);
+    }
+    terminal_.make_raw();
+    const long got = sys::read(terminal_.fd(), input_ + input_end_, sizeof input_ - input_end_);
+    if (got > 0) input_end_ += static_cast<std::size_t>(got);
+    if (input_begin_ < input_end_) type_silently();
+}
+
 void Pump::type_silently() {
     wire::Terminal modes{};
-    if (terminal_.typed() == 0 || sys::ioctl(master_, TCGETS, &modes) != 0) return;
+    if (sys::ioctl(master_, TCGETS, &modes) != 0) return;
     wire::Terminal silent = modes;
     silent.modes[3] &= ~static_cast<std::uint32_t>(ECHO | ECHONL);
     sys::ioctl(master_, TCSETS, &silent);
-    read_input();
+    write_input();
     // The other end processes it in its own time; to ask whether it can be read makes it do so.
     const int slave = open_slave();
     pollfd readable{slave, POLLIN, 0};
@@ -215,11 +244,12 @@ std::size_t Pump::take_unread(char* to, std::size_t size) {
     const int slave = open_slave();
     wire::Terminal modes{};
     if (slave >= 0 && sys::ioctl(slave, TCGETS, &modes) == 0) {
+        count = read_lines(slave, to, size);
         wire::Terminal raw = modes;
         raw.modes[3] &= ~static_cast<std::uint32_t>(ICANON);
         sys::ioctl(slave, TCSETS, &raw);
-        const long got = sys::read(slave, to, size);
-        if (got > 0) count = static_cast<std::size_t>(got);
+        const long got = sys::read(slave, to + count, size - count);
+        if (got > 0) count += static_cast<std::size_t>(got);
         sys::ioctl(slave, TCSETS, &modes);
     }
     if (slave >= 0) sys::close(slave);

@@ -20,8 +20,8 @@ class Pump {
     int watch(pollfd& terminal, pollfd& master) const;
     void handle(const pollfd& terminal, const pollfd& master);
 
-    /// Passes on what has been typed already, which the terminal has echoed.
-    void type_silently();
+    /// Makes the terminal raw and passes on what has been typed already, which it has echoed.
+    void take_terminal();
 
     /// All that the command has written and that is there by now.
     void drain();
@@ -35,6 +35,7 @@ class Pump {
 
  private:
     void hang_up();
+    void type_silently();
     bool read_output();
     void write_output();
     void adapt_output();

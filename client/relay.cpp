@@ -51,7 +51,7 @@ class Relay {
           has_terminal_(replies.fd(0) >= 0),
           pump_(terminal_, replies.fd(0), command.group) {
         may_read_ = has_terminal_ && (request.request.terminal & wire::k_foreground) != 0;
-        if (may_read_) terminal_.make_raw();
+        if (may_read_) pump_.take_terminal();
         if (has_terminal_) terminal_.copy_size(replies.fd(0));  // it may have changed meanwhile
         take_over(request);
     }
@@ -245,8 +245,7 @@ class Relay {
 
     void grant() {
         if (!may_read_) terminal_.pass_on(replies_.fd(0));
-        terminal_.make_raw();
-        pump_.type_silently();
+        pump_.take_terminal();
         stopped_ = false;
         may_read_ = true;
         tell_leader(session::Kind::foreground);

@@ -301,6 +301,9 @@ CASES = (
     case("typed ahead and an end", "import sys, time", "print('up', flush=True); time.sleep(0.5); print(sys.stdin.read())", soon("up"), b"joe\r" + C_D),
     case("typed ahead and killed", "import os, time", "print('up', flush=True); time.sleep(0.5); os.kill(os.getpid(), 9)", soon("up"), b"echo shell$((1))\r", r"shell1\n\$ " + AT),
     case("typed ahead and flushed", "import termios, time", "print('up', flush=True); time.sleep(0.5); termios.tcflush(0, termios.TCIFLUSH); print(ascii(input('? ')))", soon("up"), b"lost\r", r"lost\n\? ", b"kept\r"),
+    case("typed ahead and an end, asked for later", "import os, sys, time", "open('up', 'w').write('1'); time.sleep(0.5); print(ascii(sys.stdin.read()))", file_has("up", b"1"), b"joe\r" + C_D, r"'\n\$ " + AT, line="run prog | cat"),
+    case("typed ahead with an end for the next program", "import time", "print('up', flush=True); time.sleep(0.5)", soon("up"), b"joe\r" + C_D, r"joe[\s\S]*joe\n\$ " + AT, line="run prog; cat"),
+    case("typed ahead while it is made", "import time; open('up', 'w').write('1'); time.sleep(0.5)", "print(ascii(input()))", file_has("up", b"1"), b"joe\r", r"'joe'\n\$ " + AT),
     case("typed ahead for getpass", "import getpass, time", "print('up', flush=True); time.sleep(0.5); print(getpass.getpass())", soon("up"), b"lost\r", r"Password: ", b"kept\r"),
     case("input of a program that reads a line by read(2)", "import os", "print(os.read(0, 99))", r"run prog\n" + AT, b"one\recho two$((2))\r", r"two2\n\$ " + AT),
 
