@@ -26,6 +26,7 @@
 #include "common/sys.hpp"
 #include "ending.hpp"
 #include "message.hpp"
+#include "passed.hpp"
 #include "pump.hpp"
 
 namespace quicken::client {
@@ -84,6 +85,7 @@ class Relay {
 
     [[noreturn]] void lose() {
         if (has_terminal_) terminal_.adopt(replies_.fd(0), false, nullptr, 0);
+        if (guarded_) tell_leader(session::Kind::release);
         die(1, {"the server ended before the program did; its exit status is lost"});
     }
 
@@ -136,6 +138,7 @@ class Relay {
             const bool killed = (status & 0x7f) != 0;  // wait(2)
             char unread[k_max_unread];
             terminal_.adopt(replies_.fd(0), !killed, unread, pump_.take_unread(unread, sizeof unread));
+            if (guarded_) tell_leader(session::Kind::release);
             if (!pump_.is_closed()) leave_rest();
         }
         end_as(status);
@@ -208,6 +211,21 @@ class Relay {
         sys::write(leader_, &message, sizeof message);
     }
 
+    void take_terminal() {
+        if (!guarded_) {
+            session::Message guard{session::Kind::guard, 0};
+            iovec part{&guard, sizeof guard};
+            Passed<1> passed;
+            passed.add(terminal_.fd());
+            msghdr message{};
+            message.msg_iov = &part;
+            message.msg_iovlen = 1;
+            passed.attach(message);
+            guarded_ = sys::sendmsg(leader_, message, MSG_NOSIGNAL) > 0;
+        }
+        pump_.take_terminal();
+    }
+
     /// The shell is to see a stopped job. Its SIGCONT continues us and goes on to the command.
     void command_stopped(int signal) {
         if (!has_terminal_) {
@@ -245,7 +263,7 @@ class Relay {
 
     void grant() {
         if (!may_read_) terminal_.pass_on(replies_.fd(0));
-        pump_.take_terminal();
+        take_terminal();
         stopped_ = false;
         may_read_ = true;
         tell_leader(session::Kind::foreground);
@@ -274,6 +292,7 @@ class Relay {
     bool wants_terminal_ = false;  // it was when it was stopped
     bool stopped_ = false;
     bool orphaned_ = false;
+    bool guarded_ = false;  // the leader has our terminal
     int signals_ = -1;
     Pump pump_;
 };

@@ -11,7 +11,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
+#include "common/raw_modes.hpp"
 #include "common/session.hpp"
 #include "common/sys.hpp"
 
@@ -50,9 +52,13 @@ class Leader {
 
     void receive() {
         Message message{};
-        const long got = sys::read(socket_, &message, sizeof message);
+        int fd = -1;
+        const long got = receive_message(message, fd);
         if (got == -EINTR || got == -EAGAIN) return;
-        if (got != static_cast<long>(sizeof message)) sys::exit(0);
+        if (got != static_cast<long>(sizeof message)) {
+            restore_guarded();
+            sys::exit(0);
+        }
         switch (message.kind) {
             case Kind::attach:
                 return attach(message.value);
@@ -65,8 +71,35 @@ class Leader {
                 set_foreground(sys::getpid());
                 return proceed();
             case Kind::abandon:
-                end_anchor();
+                return end_anchor();
+            case Kind::guard:
+                guarded_ = fd;
+                return;
+            case Kind::release:
+                sys::close(guarded_);
+                guarded_ = -1;
         }
+    }
+
+    long receive_message(Message& message, int& fd) const {
+        iovec part{&message, sizeof message};
+        alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof fd)];
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        header.msg_control = ancillary;
+        header.msg_controllen = sizeof ancillary;
+        const long got = sys::receive_message(socket_, header, MSG_CMSG_CLOEXEC);
+        if (got > 0 && header.msg_controllen >= CMSG_LEN(sizeof fd))
+            std::memcpy(&fd, ancillary + CMSG_LEN(0), sizeof fd);
+        return got;
+    }
+
+    /// Its client was killed. The terminal is another session's, so that nothing stops us (tty_ioctl(4)).
+    void restore_guarded() const {
+        wire::Terminal modes{};
+        if (guarded_ < 0 || sys::ioctl(guarded_, TCGETS, &modes) != 0) return;
+        if (raw_modes::undo(modes)) sys::ioctl(guarded_, TCSETS, &modes);
     }
 
     /// The command waits for our answer, so its pid is its own.
@@ -110,6 +143,7 @@ class Leader {
     pid_t anchor_ = -1;
     pid_t group_ = 0;
     int ended_ = -1;
+    int guarded_ = -1;  // the client's terminal
 };
 
 int number(const char* text) {

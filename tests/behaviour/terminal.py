@@ -103,6 +103,8 @@ while True:
     os.write(1, repr(key).encode() + b'\\r\\n')
     if key == b'q': break
 """
+FOUR = "import subprocess\nfor p in [subprocess.Popen(['run', 'prog', str(n)]) for n in range(4)]: p.wait()\n"
+KILLER = "import subprocess\ntry: subprocess.run(['run', 'prog'], timeout=3)\nexcept subprocess.TimeoutExpired: print('late')\n"
 SIZES = "import os, signal, time\ndef told(*_): print('now', *os.get_terminal_size(), flush=True)"
 CURSES = """
 import curses, sys
@@ -386,6 +388,8 @@ CASES = (
     # Ends
     case("killed", "import time", UP_AND_WAIT, "up", kill(signal.SIGKILL), "Killed"),
     case("killed in raw mode", "import time, tty", "tty.setraw(0); print('up', flush=True); time.sleep(30)", "up", kill(signal.SIGKILL), "Killed", b"echo hi$((1))\r", r"hi1\n\$ " + AT),
+    case("killed by the program that runs it", "import time", UP_AND_WAIT, "late", line="python3 killer", files={"killer": KILLER}),
+    case("killed before a program that reads", "import time", UP_AND_WAIT, "late", b"joe\r", "'joe'", line="python3 killer", files={"killer": KILLER + "print(ascii(input()))\n"}),
     case("killed while it reads", "", "input('? ')", r"\? ", kill(signal.SIGKILL), "Killed", b"cat\r", r"cat\n" + AT, b"joe\r", r"joe\njoe\n", C_D),
     case("terminated", "import time", UP_AND_WAIT, "up", kill(signal.SIGTERM), "Terminated"),
     case("terminated, handled", "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(6))", UP_AND_WAIT, "up", kill(signal.SIGTERM)),
@@ -409,6 +413,7 @@ CASES = (
     case("exit status after a stop", "import sys", "input('? '); sys.exit(9)", r"\? ", C_Z, STOPPED, b"fg\r", r"run prog\n" + AT, b"\r"),
     case("few file descriptors", "", "print(input('? '))", r"\? ", b"joe\r", line="sh -c 'ulimit -n 11; exec run prog'", served=0),
     case("ten runs", "import sys", "print(sys.argv[1], end=' ')", r"9 10 \$ ", line="for i in {1..10}; do run prog $i; done", served=10),
+    case("four at once", "import sys, time", "time.sleep(0.2 + 0.1 * int(sys.argv[1]))", line="python3 four", files={"four": FOUR}, served=4),
     case("a run in a run", "import os, sys", "\n    if len(sys.argv) > 1: print(input('inner? '))\n    else: print(os.system('run prog x')); print(input('outer? '))", r"inner\? ", b"joe\r", r"outer\? ", b"jim\r", served=2),
 
     # Debian's programs
