@@ -227,15 +227,22 @@ int Pump::open_slave() const {
         sys::ioctl_number(master_, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
-void Pump::drain() {
+bool Pump::drain(long patience) {
     for (;;) {
         while (output_begin_ < output_end_) {
             pollfd writable{terminal_.fd(), POLLOUT, 0};
-            sys::ppoll(&writable, 1, nullptr, nullptr);
+            timespec limit{0, patience};
+            if (sys::ppoll(&writable, 1, patience < 0 ? nullptr : &limit, nullptr) == 0) return false;
             write_output();
         }
-        if (!read_output() && output_begin_ == output_end_) return;
+        if (!read_output() && output_begin_ == output_end_) return true;
     }
+}
+
+void Pump::discard() {
+    output_begin_ = output_end_;
+    held_return_ = false;
+    sys::ioctl_number(master_, TCFLSH, TCIFLUSH);
 }
 
 std::size_t Pump::take_unread(char* to, std::size_t size) {
@@ -258,6 +265,7 @@ std::size_t Pump::take_unread(char* to, std::size_t size) {
 }
 
 void Pump::run_to_end() {
+    drain();
     while (!closed_) {
         pollfd master{master_, POLLIN, 0};
         sys::ppoll(&master, 1, nullptr, nullptr);

@@ -23,10 +23,13 @@ class Pump {
     /// Makes the terminal raw and passes on what has been typed already, which it has echoed.
     void take_terminal();
 
-    /// All that the command has written and that is there by now.
-    void drain();
-    /// Nobody has the command's terminal open.
-    bool is_closed() const { return closed_; }
+    /// All that the command has written and that is there by now. False if the client's terminal has taken
+    /// nothing for `patience` ns, if that is not negative: it is stopped, or nobody reads it.
+    bool drain(long patience = -1);
+    /// What a plain run would not have been able to write before it was killed.
+    void discard();
+    /// Nobody has the command's terminal open, and all has come out of it.
+    bool is_done() const { return closed_ && output_begin_ == output_end_; }
     /// What was typed and has been read by nobody, the beginning if there is more than `size`. Takes it away
     /// from the command's terminal.
     std::size_t take_unread(char* to, std::size_t size);

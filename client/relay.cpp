@@ -35,7 +35,7 @@ namespace {
 
 constexpr std::size_t k_max_unread = 4096;  // N_TTY_BUF_SIZE: a terminal keeps no more
 
-constexpr long k_patience = 200000000;  // ns for the supervisor to say how a command ended
+constexpr long k_patience = 200000000;  // ns: for the supervisor to say how a command ended, for output
 
 bool is_from_job_control(int signal) {
     return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
@@ -52,7 +52,7 @@ class Relay {
           has_terminal_(replies.fd(0) >= 0),
           pump_(terminal_, replies.fd(0), command.group) {
         may_read_ = has_terminal_ && (request.request.terminal & wire::k_foreground) != 0;
-        if (may_read_) pump_.take_terminal();
+        if (may_read_) take_terminal();
         if (has_terminal_) terminal_.copy_size(replies.fd(0));  // it may have changed meanwhile
         take_over(request);
     }
@@ -134,17 +134,29 @@ class Relay {
 
     [[noreturn]] void end(int status) {
         if (has_terminal_) {
-            pump_.drain();
             const bool killed = (status & 0x7f) != 0;  // wait(2)
+            while (!pump_.drain(k_patience)) {
+                if (killed) pump_.discard();
+                if (killed || is_told_to_end()) break;
+            }
             char unread[k_max_unread];
             terminal_.adopt(replies_.fd(0), !killed, unread, pump_.take_unread(unread, sizeof unread));
             if (guarded_) tell_leader(session::Kind::release);
-            if (!pump_.is_closed()) leave_rest();
+            if (!pump_.is_done()) leave_rest();
         }
         end_as(status);
     }
 
-    /// The command has left processes that use its terminal: what they print still comes.
+    /// By a signal that would end a program, wherever its output is.
+    static bool is_told_to_end() {
+        sys::SignalSet pending = 0;
+        sys::sigpending(pending);
+        return (pending & (sys::signal_bit(SIGHUP) | sys::signal_bit(SIGINT) | sys::signal_bit(SIGQUIT) |
+                           sys::signal_bit(SIGTERM))) != 0;
+    }
+
+    /// The command has left processes that use its terminal: what they print still comes. Or what it printed
+    /// itself has no room in ours: in a plain run that would not keep it from ending.
     void leave_rest() {
         if (sys::fork() != 0) return;
         sys::close(STDERR_FILENO);

@@ -29,6 +29,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -72,6 +73,16 @@ def kill_server(session):
 
 def hang_up(session):
     session.terminal.hang_up()
+
+
+def end(number):
+    """As kill(), and it must have ended before the next step."""
+    def step(session):
+        pid = session.terminal.foreground()
+        os.kill(pid, number)
+        if not harness.wait_until(lambda: not harness.process_state(pid), 10):
+            raise screen.NotShown(f"process {pid} has not ended\n{session.terminal}")
+    return step
 
 
 def file_has(name, content):
@@ -392,6 +403,8 @@ CASES = (
     case("killed before a program that reads", "import time", UP_AND_WAIT, "late", b"joe\r", "'joe'", line="python3 killer", files={"killer": KILLER + "print(ascii(input()))\n"}),
     case("killed while it reads", "", "input('? ')", r"\? ", kill(signal.SIGKILL), "Killed", b"cat\r", r"cat\n" + AT, b"joe\r", r"joe\njoe\n", C_D),
     case("terminated", "import time", UP_AND_WAIT, "up", kill(signal.SIGTERM), "Terminated"),
+    case("terminated while the terminal is stopped", "import os, sys, time", "\n    open('up', 'w').write('1')\n    while not os.path.exists('go'): time.sleep(0.02)\n    for _ in range(9999): sys.stdout.write('x' * 78 + '\\n')\n    sys.stdout.flush()",
+         file_has("up", b"1"), C_S, make_file("go"), lambda _: time.sleep(0.5), end(signal.SIGTERM), C_Q, r"Terminated\n\$ " + AT, line="run prog </dev/null"),
     case("terminated, handled", "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(6))", UP_AND_WAIT, "up", kill(signal.SIGTERM)),
     case("hung up", "import time", UP_AND_WAIT, "up", kill(signal.SIGHUP), "Hangup"),
     case("stopped from outside", "", "print(input('? '))", r"\? ", kill(signal.SIGSTOP), r"Stopped.*\n\$ " + AT, b"fg\r", r"run prog\n" + AT, b"joe\r"),
