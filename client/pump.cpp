@@ -37,6 +37,24 @@ int signal_of(char key, const wire::Terminal& modes) {
     return code == modes.characters[VQUIT] ? SIGQUIT : 0;
 }
 
+/// Whole lines, and what an end of file (VEOF) follows, as they have been typed: to one that reads other than
+/// by lines it would be a NUL.
+std::size_t read_lines(int fd, char* to, std::size_t size) {
+    wire::Terminal modes{};
+    if (sys::ioctl(fd, TCGETS, &modes) != 0 || (modes.modes[3] & ICANON) == 0) return 0;
+    std::size_t count = 0;
+    while (count < size) {
+        const long got = sys::read(fd, to + count, size - count);
+        if (got < 0) break;
+        count += static_cast<std::size_t>(got);
+        const auto last = static_cast<std::uint8_t>(got > 0 ? to[count - 1] : 0);
+        const bool ended =
+            last != 0 && (last == '\n' || last == modes.characters[VEOL] || last == modes.characters[VEOL2]);
+        if (!ended && count < size) to[count++] = static_cast<char>(modes.characters[VEOF]);
+    }
+    return count;
+}
+
 void set_non_blocking(int fd) {
     sys::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK);
 }
@@ -49,19 +67,20 @@ Pump::Pump(Terminal& terminal, int master, pid_t group)
 }
 
 int Pump::watch(pollfd& terminal, pollfd& master) const {
-    terminal = {terminal_.fd(), 0, 0};
+    terminal = {gone_ ? -1 : terminal_.fd(), 0, 0};
     master = {closed_ ? -1 : master_, 0, 0};
     const bool has_output = output_begin_ < output_end_;
     const bool has_input = input_begin_ < input_end_;
     if (has_output) terminal.events |= POLLOUT;
-    if (!has_input && terminal_.is_raw() && !gone_) terminal.events |= POLLIN;
+    if (!has_input && terminal_.is_raw()) terminal.events |= POLLIN;
     if (!has_output) master.events |= POLLIN;
     if (has_input) master.events |= POLLOUT;
-    if (terminal.events == 0) terminal.fd = -1;
-    return closed_ ? k_look_again : -1;
+    return closed_ && !gone_ ? k_look_again : -1;
 }
 
 void Pump::handle(const pollfd& terminal, const pollfd& master) {
+    if (terminal.fd >= 0 && (terminal.revents & POLLHUP) != 0) hang_up();
+    if (gone_) return;
     if (terminal.fd >= 0 && terminal.revents != 0) {
         if ((terminal.events & POLLIN) != 0) read_input();
         if ((terminal.events & POLLOUT) != 0) write_output();
@@ -71,6 +90,14 @@ void Pump::handle(const pollfd& terminal, const pollfd& master) {
         if (output_begin_ == output_end_ && held_return_) read_output();
     }
     if (input_begin_ < input_end_) write_input();
+}
+
+/// The client's terminal is gone, so the command's is: reads from it end, writes to it fail.
+void Pump::hang_up() {
+    gone_ = closed_ = true;
+    output_begin_ = output_end_;
+    sys::close(master_);
+    master_ = -1;
 }
 
 /// False if there was nothing.
@@ -137,7 +164,6 @@ void Pump::read_input() {
     if (input_begin_ < input_end_) return;
     const long got = sys::read(terminal_.fd(), input_, sizeof input_);
     if (would_block(got)) return;
-    gone_ = got <= 0;
     input_begin_ = 0;
     input_end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
     write_input();
@@ -165,13 +191,24 @@ void Pump::signal_own_group(const wire::Terminal& modes, std::size_t size) const
     }
 }
 
+void Pump::take_terminal() {
+    if (input_begin_ == input_end_) {
+        input_begin_ = 0;
+        input_end_ = read_lines(terminal_.fd(), input_, sizeof input_);
+    }
+    terminal_.make_raw();
+    const long got = sys::read(terminal_.fd(), input_ + input_end_, sizeof input_ - input_end_);
+    if (got > 0) input_end_ += static_cast<std::size_t>(got);
+    if (input_begin_ < input_end_) type_silently();
+}
+
 void Pump::type_silently() {
     wire::Terminal modes{};
-    if (terminal_.typed() == 0 || sys::ioctl(master_, TCGETS, &modes) != 0) return;
+    if (sys::ioctl(master_, TCGETS, &modes) != 0) return;
     wire::Terminal silent = modes;
     silent.modes[3] &= ~static_cast<std::uint32_t>(ECHO | ECHONL);
     sys::ioctl(master_, TCSETS, &silent);
-    read_input();
+    write_input();
     // The other end processes it in its own time; to ask whether it can be read makes it do so.
     const int slave = open_slave();
     pollfd readable{slave, POLLIN, 0};
@@ -190,15 +227,22 @@ int Pump::open_slave() const {
         sys::ioctl_number(master_, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
 }
 
-void Pump::drain() {
+bool Pump::drain(long patience) {
     for (;;) {
         while (output_begin_ < output_end_) {
             pollfd writable{terminal_.fd(), POLLOUT, 0};
-            sys::ppoll(&writable, 1, nullptr, nullptr);
+            timespec limit{0, patience};
+            if (sys::ppoll(&writable, 1, patience < 0 ? nullptr : &limit, nullptr) == 0) return false;
             write_output();
         }
-        if (!read_output() && output_begin_ == output_end_) return;
+        if (!read_output() && output_begin_ == output_end_) return true;
     }
+}
+
+void Pump::discard() {
+    output_begin_ = output_end_;
+    held_return_ = false;
+    sys::ioctl_number(master_, TCFLSH, TCIFLUSH);
 }
 
 std::size_t Pump::take_unread(char* to, std::size_t size) {
@@ -207,11 +251,12 @@ std::size_t Pump::take_unread(char* to, std::size_t size) {
     const int slave = open_slave();
     wire::Terminal modes{};
     if (slave >= 0 && sys::ioctl(slave, TCGETS, &modes) == 0) {
+        count = read_lines(slave, to, size);
         wire::Terminal raw = modes;
         raw.modes[3] &= ~static_cast<std::uint32_t>(ICANON);
         sys::ioctl(slave, TCSETS, &raw);
-        const long got = sys::read(slave, to, size);
-        if (got > 0) count = static_cast<std::size_t>(got);
+        const long got = sys::read(slave, to + count, size - count);
+        if (got > 0) count += static_cast<std::size_t>(got);
         sys::ioctl(slave, TCSETS, &modes);
     }
     if (slave >= 0) sys::close(slave);
@@ -220,6 +265,7 @@ std::size_t Pump::take_unread(char* to, std::size_t size) {
 }
 
 void Pump::run_to_end() {
+    drain();
     while (!closed_) {
         pollfd master{master_, POLLIN, 0};
         sys::ppoll(&master, 1, nullptr, nullptr);

@@ -20,13 +20,16 @@ class Pump {
     int watch(pollfd& terminal, pollfd& master) const;
     void handle(const pollfd& terminal, const pollfd& master);
 
-    /// Passes on what has been typed already, which the terminal has echoed.
-    void type_silently();
+    /// Makes the terminal raw and passes on what has been typed already, which it has echoed.
+    void take_terminal();
 
-    /// All that the command has written and that is there by now.
-    void drain();
-    /// Nobody has the command's terminal open.
-    bool is_closed() const { return closed_; }
+    /// All that the command has written and that is there by now. False if the client's terminal has taken
+    /// nothing for `patience` ns, if that is not negative: it is stopped, or nobody reads it.
+    bool drain(long patience = -1);
+    /// What a plain run would not have been able to write before it was killed.
+    void discard();
+    /// Nobody has the command's terminal open, and all has come out of it.
+    bool is_done() const { return closed_ && output_begin_ == output_end_; }
     /// What was typed and has been read by nobody, the beginning if there is more than `size`. Takes it away
     /// from the command's terminal.
     std::size_t take_unread(char* to, std::size_t size);
@@ -34,6 +37,8 @@ class Pump {
     [[noreturn]] void run_to_end();
 
  private:
+    void hang_up();
+    void type_silently();
     bool read_output();
     void write_output();
     void adapt_output();
@@ -47,7 +52,7 @@ class Pump {
     int master_;
     pid_t group_;
     bool closed_ = false;       // as the last read found it
-    bool gone_ = false;         // the client's terminal: nothing more comes from it
+    bool gone_ = false;         // the client's terminal, and with it the command's
     bool forwarded_ = false;    // something that was typed
     char last_ = 0;             // byte of the output before
     bool held_return_ = false;  // a carriage return that may be followed by a newline

@@ -26,6 +26,7 @@
 #include "common/sys.hpp"
 #include "ending.hpp"
 #include "message.hpp"
+#include "passed.hpp"
 #include "pump.hpp"
 
 namespace quicken::client {
@@ -34,7 +35,7 @@ namespace {
 
 constexpr std::size_t k_max_unread = 4096;  // N_TTY_BUF_SIZE: a terminal keeps no more
 
-constexpr long k_patience = 200000000;  // ns for the supervisor to say how a command ended
+constexpr long k_patience = 200000000;  // ns: for the supervisor to say how a command ended, for output
 
 bool is_from_job_control(int signal) {
     return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
@@ -51,7 +52,7 @@ class Relay {
           has_terminal_(replies.fd(0) >= 0),
           pump_(terminal_, replies.fd(0), command.group) {
         may_read_ = has_terminal_ && (request.request.terminal & wire::k_foreground) != 0;
-        if (may_read_) terminal_.make_raw();
+        if (may_read_) take_terminal();
         if (has_terminal_) terminal_.copy_size(replies.fd(0));  // it may have changed meanwhile
         take_over(request);
     }
@@ -84,6 +85,7 @@ class Relay {
 
     [[noreturn]] void lose() {
         if (has_terminal_) terminal_.adopt(replies_.fd(0), false, nullptr, 0);
+        if (guarded_) tell_leader(session::Kind::release);
         die(1, {"the server ended before the program did; its exit status is lost"});
     }
 
@@ -132,16 +134,29 @@ class Relay {
 
     [[noreturn]] void end(int status) {
         if (has_terminal_) {
-            pump_.drain();
             const bool killed = (status & 0x7f) != 0;  // wait(2)
+            while (!pump_.drain(k_patience)) {
+                if (killed) pump_.discard();
+                if (killed || is_told_to_end()) break;
+            }
             char unread[k_max_unread];
             terminal_.adopt(replies_.fd(0), !killed, unread, pump_.take_unread(unread, sizeof unread));
-            if (!pump_.is_closed()) leave_rest();
+            if (guarded_) tell_leader(session::Kind::release);
+            if (!pump_.is_done()) leave_rest();
         }
         end_as(status);
     }
 
-    /// The command has left processes that use its terminal: what they print still comes.
+    /// By a signal that would end a program, wherever its output is.
+    static bool is_told_to_end() {
+        sys::SignalSet pending = 0;
+        sys::sigpending(pending);
+        return (pending & (sys::signal_bit(SIGHUP) | sys::signal_bit(SIGINT) | sys::signal_bit(SIGQUIT) |
+                           sys::signal_bit(SIGTERM))) != 0;
+    }
+
+    /// The command has left processes that use its terminal: what they print still comes. Or what it printed
+    /// itself has no room in ours: in a plain run that would not keep it from ending.
     void leave_rest() {
         if (sys::fork() != 0) return;
         sys::close(STDERR_FILENO);
@@ -208,6 +223,21 @@ class Relay {
         sys::write(leader_, &message, sizeof message);
     }
 
+    void take_terminal() {
+        if (!guarded_) {
+            session::Message guard{session::Kind::guard, 0};
+            iovec part{&guard, sizeof guard};
+            Passed<1> passed;
+            passed.add(terminal_.fd());
+            msghdr message{};
+            message.msg_iov = &part;
+            message.msg_iovlen = 1;
+            passed.attach(message);
+            guarded_ = sys::sendmsg(leader_, message, MSG_NOSIGNAL) > 0;
+        }
+        pump_.take_terminal();
+    }
+
     /// The shell is to see a stopped job. Its SIGCONT continues us and goes on to the command.
     void command_stopped(int signal) {
         if (!has_terminal_) {
@@ -245,8 +275,7 @@ class Relay {
 
     void grant() {
         if (!may_read_) terminal_.pass_on(replies_.fd(0));
-        terminal_.make_raw();
-        pump_.type_silently();
+        take_terminal();
         stopped_ = false;
         may_read_ = true;
         tell_leader(session::Kind::foreground);
@@ -275,6 +304,7 @@ class Relay {
     bool wants_terminal_ = false;  // it was when it was stopped
     bool stopped_ = false;
     bool orphaned_ = false;
+    bool guarded_ = false;  // the leader has our terminal
     int signals_ = -1;
     Pump pump_;
 };

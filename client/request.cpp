@@ -49,6 +49,17 @@ iovec part(std::string_view text) {
     return {const_cast<char*>(text.data()), text.size()};
 }
 
+/// For the two fds of the command's terminal, which come with `started` (without them it would be lost), and
+/// for one that is open while that is awaited.
+bool has_room_for_three(int fd) {
+    int copies[3];
+    for (int& copy : copies) copy = sys::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    for (const int copy : copies) {
+        if (copy >= 0) sys::close(copy);
+    }
+    return copies[2] >= 0;
+}
+
 mode_t current_umask() {
     const mode_t mask = sys::umask(0);
     sys::umask(mask);
@@ -125,6 +136,8 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request = {};
     if (out.terminal.exists()) out.terminal.describe(request, out.inherited);
     if (const char* reason = out.deposit.make(request.terminal, out.inherited)) return reason;
+    if (out.terminal.exists() && !has_room_for_three(out.directory))
+        return "too few file descriptors are left for a terminal";
     request.magic = wire::k_magic;
     request.protocol = wire::k_protocol;
     request.instance = instance;

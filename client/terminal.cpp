@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "common/raw_modes.hpp"
 #include "common/sys.hpp"
 #include "descriptor.hpp"
 #include "ending.hpp"
@@ -23,8 +24,8 @@ struct Size {
     std::uint16_t rows, columns, width, height;
 };
 
-// Indices of wire::Terminal::modes.
-constexpr std::size_t k_input = 0, k_output = 1, k_local = 3;
+using raw_modes::k_local;
+using raw_modes::k_output;
 
 /// Output is processed in no other way than that a carriage return is put before a newline.
 bool makes_plain_lines(const wire::Terminal& modes) {
@@ -67,7 +68,7 @@ void Terminal::open() {
 
 void Terminal::describe(wire::Request& request, std::span<std::uint32_t> inherited) {
     Size size{};
-    if (sys::ioctl(fd_, TCGETS, &request.modes) != 0) return;
+    if (!get(request.modes)) return;
     sys::ioctl(fd_, TIOCGWINSZ, &size);
     keep_size(request.modes, size);
     initial_ = request.modes;
@@ -108,6 +109,13 @@ bool Terminal::copy_size(int master) {
     return changed && sys::ioctl(master, TIOCSWINSZ, &now) == 0;
 }
 
+/// As they are without what a client, which may be another one, has done to them.
+bool Terminal::get(wire::Terminal& modes) const {
+    if (sys::ioctl(fd_, TCGETS, &modes) != 0) return false;
+    raw_modes::undo(modes);
+    return true;
+}
+
 void Terminal::set(const wire::Terminal& modes) const {
     sys::ioctl(fd_, TCSETS, &modes);
 }
@@ -115,16 +123,10 @@ void Terminal::set(const wire::Terminal& modes) const {
 void Terminal::make_raw() {
     wire::Terminal now{};
     if (sys::ioctl(fd_, TCGETS, &now) != 0 || (raw_ && same_modes(now, raw_modes_))) return;
+    raw_modes::undo(now);
     modes_ = now;
-    wire::Terminal raw = modes_;
-    raw.modes[k_input] &=
-        ~static_cast<std::uint32_t>(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-    raw.modes[k_local] &= ~static_cast<std::uint32_t>(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
-    if (!makes_plain_lines(modes_)) raw.modes[k_output] &= ~static_cast<std::uint32_t>(OPOST);
-    raw.characters[VMIN] = 1;
-    raw.characters[VTIME] = 0;
-    set(raw);
-    raw_modes_ = raw;
+    raw_modes_ = raw_modes::of(modes_, makes_plain_lines(modes_));
+    set(raw_modes_);
     raw_ = true;
 }
 
@@ -167,7 +169,7 @@ void Terminal::give_back(wire::Terminal modes, const char* unread, std::size_t s
 
 void Terminal::pass_on(int master) {
     wire::Terminal modes{};
-    if (sys::ioctl(fd_, TCGETS, &modes) != 0) return;
+    if (!get(modes)) return;
     std::memcpy(&initial_, &modes, offsetof(wire::Terminal, rows));
     sys::ioctl(master, TCSETS, &modes);
 }

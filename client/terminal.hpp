@@ -53,6 +53,7 @@ class Terminal {
     void pass_on(int master);
 
  private:
+    bool get(wire::Terminal& modes) const;
     void set(const wire::Terminal& modes) const;
     void give_back(wire::Terminal modes, const char* unread, std::size_t size) const;
 

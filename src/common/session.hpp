@@ -31,6 +31,8 @@ enum class Kind : std::uint32_t {
     background,  // client: it may not
     proceed,     // client: it may not, and is continued
     abandon,     // client: nobody would continue a stopped command: its group becomes orphaned
+    guard,       // client: with its terminal: if it ends before `release`, its terminal must not stay raw
+    release,     // client: it has given its terminal back
 };
 
 /// Values of attach, to be added.

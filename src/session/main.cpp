@@ -1,16 +1,19 @@
 // quicken-session SOCKET COMMAND: the leader of a command's session, as
 // common/session.hpp says. SOCKET is an fd, COMMAND the pid of the spare.
 //
-// It has every signal blocked but SIGHUP, by which the kernel tells that the
-// terminal is gone, and which ends it. Its standard input and output are
-// closed, and it has the terminal open only while it uses it: the client sees
-// the terminal's end when the command and its children have closed it.
+// It has every signal blocked, SIGHUP too, by which the kernel tells that the
+// terminal is gone: its own end would tell the command of that once more. Its
+// standard input and output are closed, and it has the terminal open only while
+// it uses it: the client sees the terminal's end when the command and its
+// children have closed it.
 #include <asm/ioctls.h>
 #include <linux/prctl.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
+#include "common/raw_modes.hpp"
 #include "common/session.hpp"
 #include "common/sys.hpp"
 
@@ -49,9 +52,13 @@ class Leader {
 
     void receive() {
         Message message{};
-        const long got = sys::read(socket_, &message, sizeof message);
+        int fd = -1;
+        const long got = receive_message(message, fd);
         if (got == -EINTR || got == -EAGAIN) return;
-        if (got != static_cast<long>(sizeof message)) sys::exit(0);
+        if (got != static_cast<long>(sizeof message)) {
+            restore_guarded();
+            sys::exit(0);
+        }
         switch (message.kind) {
             case Kind::attach:
                 return attach(message.value);
@@ -64,8 +71,35 @@ class Leader {
                 set_foreground(sys::getpid());
                 return proceed();
             case Kind::abandon:
-                end_anchor();
+                return end_anchor();
+            case Kind::guard:
+                guarded_ = fd;
+                return;
+            case Kind::release:
+                sys::close(guarded_);
+                guarded_ = -1;
         }
+    }
+
+    long receive_message(Message& message, int& fd) const {
+        iovec part{&message, sizeof message};
+        alignas(cmsghdr) char ancillary[CMSG_SPACE(sizeof fd)];
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        header.msg_control = ancillary;
+        header.msg_controllen = sizeof ancillary;
+        const long got = sys::receive_message(socket_, header, MSG_CMSG_CLOEXEC);
+        if (got > 0 && header.msg_controllen >= CMSG_LEN(sizeof fd))
+            std::memcpy(&fd, ancillary + CMSG_LEN(0), sizeof fd);
+        return got;
+    }
+
+    /// Its client was killed. The terminal is another session's, so that nothing stops us (tty_ioctl(4)).
+    void restore_guarded() const {
+        wire::Terminal modes{};
+        if (guarded_ < 0 || sys::ioctl(guarded_, TCGETS, &modes) != 0) return;
+        if (raw_modes::undo(modes)) sys::ioctl(guarded_, TCSETS, &modes);
     }
 
     /// The command waits for our answer, so its pid is its own.
@@ -109,6 +143,7 @@ class Leader {
     pid_t anchor_ = -1;
     pid_t group_ = 0;
     int ended_ = -1;
+    int guarded_ = -1;  // the client's terminal
 };
 
 int number(const char* text) {
@@ -118,8 +153,8 @@ int number(const char* text) {
 }
 
 [[noreturn]] void lead(int socket, pid_t command) {
-    const sys::SignalSet all_but_hangup = ~sys::signal_bit(SIGHUP);
-    sys::sigprocmask(SIG_SETMASK, &all_but_hangup, nullptr);
+    const sys::SignalSet all = ~sys::SignalSet{0};
+    sys::sigprocmask(SIG_SETMASK, &all, nullptr);
     sys::prctl(PR_SET_NAME, sys::address("quicken-session"));
     if (socket > 0) sys::close_range(0, static_cast<unsigned>(socket) - 1);
     sys::close_range(static_cast<unsigned>(socket) + 1, ~0U);

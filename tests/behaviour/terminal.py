@@ -29,6 +29,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -74,6 +75,16 @@ def hang_up(session):
     session.terminal.hang_up()
 
 
+def end(number):
+    """As kill(), and it must have ended before the next step."""
+    def step(session):
+        pid = session.terminal.foreground()
+        os.kill(pid, number)
+        if not harness.wait_until(lambda: not harness.process_state(pid), 10):
+            raise screen.NotShown(f"process {pid} has not ended\n{session.terminal}")
+    return step
+
+
 def file_has(name, content):
     """A step: the file comes to have this content."""
     def step(session):
@@ -103,6 +114,8 @@ while True:
     os.write(1, repr(key).encode() + b'\\r\\n')
     if key == b'q': break
 """
+FOUR = "import subprocess\nfor p in [subprocess.Popen(['run', 'prog', str(n)]) for n in range(4)]: p.wait()\n"
+KILLER = "import subprocess\ntry: subprocess.run(['run', 'prog'], timeout=3)\nexcept subprocess.TimeoutExpired: print('late')\n"
 SIZES = "import os, signal, time\ndef told(*_): print('now', *os.get_terminal_size(), flush=True)"
 CURSES = """
 import curses, sys
@@ -301,6 +314,9 @@ CASES = (
     case("typed ahead and an end", "import sys, time", "print('up', flush=True); time.sleep(0.5); print(sys.stdin.read())", soon("up"), b"joe\r" + C_D),
     case("typed ahead and killed", "import os, time", "print('up', flush=True); time.sleep(0.5); os.kill(os.getpid(), 9)", soon("up"), b"echo shell$((1))\r", r"shell1\n\$ " + AT),
     case("typed ahead and flushed", "import termios, time", "print('up', flush=True); time.sleep(0.5); termios.tcflush(0, termios.TCIFLUSH); print(ascii(input('? ')))", soon("up"), b"lost\r", r"lost\n\? ", b"kept\r"),
+    case("typed ahead and an end, asked for later", "import os, sys, time", "open('up', 'w').write('1'); time.sleep(0.5); print(ascii(sys.stdin.read()))", file_has("up", b"1"), b"joe\r" + C_D, r"'\n\$ " + AT, line="run prog | cat"),
+    case("typed ahead with an end for the next program", "import time", "print('up', flush=True); time.sleep(0.5)", soon("up"), b"joe\r" + C_D, r"joe[\s\S]*joe\n\$ " + AT, line="run prog; cat"),
+    case("typed ahead while it is made", "import time; open('up', 'w').write('1'); time.sleep(0.5)", "print(ascii(input()))", file_has("up", b"1"), b"joe\r", r"'joe'\n\$ " + AT),
     case("typed ahead for getpass", "import getpass, time", "print('up', flush=True); time.sleep(0.5); print(getpass.getpass())", soon("up"), b"lost\r", r"Password: ", b"kept\r"),
     case("input of a program that reads a line by read(2)", "import os", "print(os.read(0, 99))", r"run prog\n" + AT, b"one\recho two$((2))\r", r"two2\n\$ " + AT),
 
@@ -383,8 +399,12 @@ CASES = (
     # Ends
     case("killed", "import time", UP_AND_WAIT, "up", kill(signal.SIGKILL), "Killed"),
     case("killed in raw mode", "import time, tty", "tty.setraw(0); print('up', flush=True); time.sleep(30)", "up", kill(signal.SIGKILL), "Killed", b"echo hi$((1))\r", r"hi1\n\$ " + AT),
+    case("killed by the program that runs it", "import time", UP_AND_WAIT, "late", line="python3 killer", files={"killer": KILLER}),
+    case("killed before a program that reads", "import time", UP_AND_WAIT, "late", b"joe\r", "'joe'", line="python3 killer", files={"killer": KILLER + "print(ascii(input()))\n"}),
     case("killed while it reads", "", "input('? ')", r"\? ", kill(signal.SIGKILL), "Killed", b"cat\r", r"cat\n" + AT, b"joe\r", r"joe\njoe\n", C_D),
     case("terminated", "import time", UP_AND_WAIT, "up", kill(signal.SIGTERM), "Terminated"),
+    case("terminated while the terminal is stopped", "import os, sys, time", "\n    open('up', 'w').write('1')\n    while not os.path.exists('go'): time.sleep(0.02)\n    for _ in range(9999): sys.stdout.write('x' * 78 + '\\n')\n    sys.stdout.flush()",
+         file_has("up", b"1"), C_S, make_file("go"), lambda _: time.sleep(0.5), end(signal.SIGTERM), C_Q, r"Terminated\n\$ " + AT, line="run prog </dev/null"),
     case("terminated, handled", "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(6))", UP_AND_WAIT, "up", kill(signal.SIGTERM)),
     case("hung up", "import time", UP_AND_WAIT, "up", kill(signal.SIGHUP), "Hangup"),
     case("stopped from outside", "", "print(input('? '))", r"\? ", kill(signal.SIGSTOP), r"Stopped.*\n\$ " + AT, b"fg\r", r"run prog\n" + AT, b"joe\r"),
@@ -395,13 +415,18 @@ CASES = (
     case("terminal closed at input", "", "\n    try: input('? ')\n    except EOFError: pass", r"\? ", hang_up, ends=True),
     case("terminal closed, stopped", "import time", UP_AND_WAIT, "up", C_Z, STOPPED, hang_up, ends=True),
     case("terminal closed, ignored", "import os, signal, time\nsignal.signal(1, signal.SIG_IGN)", "print('up', flush=True)" + FOR_GO + "open('said', 'w').write('end')", "up", hang_up, make_file("go"), file_has("said", b"end"), ends=True),
+    case("terminal closed, ignored, at input", "import signal\nsignal.signal(1, signal.SIG_IGN)", "\n    try: input('? ')\n    except (EOFError, OSError): open('said', 'w').write('end')", r"\? ", hang_up, file_has("said", b"end"), ends=True),
+    case("terminal closed, ignored, printing", "import os, signal, time\nsignal.signal(1, signal.SIG_IGN)",
+         "\n    try:\n        while True: os.write(1, b'x'); time.sleep(0.02)\n    except OSError: open('said', 'w').write('end')", soon("x"), hang_up, file_has("said", b"end"), ends=True),
     case("terminal closed, nohup", "import os, time", "open('up', 'w').write('1')" + FOR_GO + "open('said', 'w').write('end')", STARTED, file_has("up", b"1"), hang_up, make_file("go"), file_has("said", b"end"), ends=True, line="nohup run prog 2>err &"),
     case("shell left", "import os, time", "open('up', 'w').write('1')" + FOR_GO + "open('said', 'w').write('end')", STARTED, file_has("up", b"1"), b"disown; exit\r", soon("exit"), make_file("go"), file_has("said", b"end"), ends=True, line="run prog &"),
     case("server killed", "import os, tty, termios", "\n    old = termios.tcgetattr(0); tty.setraw(0); os.write(1, b'key? '); print(os.read(0, 1), end='\\r\\n'); termios.tcsetattr(0, 1, old); exit(3)", r"key\? ", kill_server, b"k", served=0),
     case("server killed at input", "", "print(input('? ')); exit(3)", r"\? ", kill_server, b"joe\r", served=0),
     case("server killed, interrupted", "import time", UP_AND_WAIT, "up", kill_server, C_C, served=0),
     case("exit status after a stop", "import sys", "input('? '); sys.exit(9)", r"\? ", C_Z, STOPPED, b"fg\r", r"run prog\n" + AT, b"\r"),
+    case("few file descriptors", "import sys", "print('printed'); sys.exit(3)", line="run prog; sh -c 'ulimit -Sn 11; exec run prog'", served=0),
     case("ten runs", "import sys", "print(sys.argv[1], end=' ')", r"9 10 \$ ", line="for i in {1..10}; do run prog $i; done", served=10),
+    case("four at once", "import sys, time", "time.sleep(0.2 + 0.1 * int(sys.argv[1]))", line="python3 four", files={"four": FOUR}, served=4),
     case("a run in a run", "import os, sys", "\n    if len(sys.argv) > 1: print(input('inner? '))\n    else: print(os.system('run prog x')); print(input('outer? '))", r"inner\? ", b"joe\r", r"outer\? ", b"jim\r", served=2),
 
     # Debian's programs
