@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pty
 import resource
 import signal
 import subprocess
@@ -42,6 +43,14 @@ if __name__ == '__main__':
     sys.stdout.flush()
     print('to stderr', file=sys.stderr)
 """
+
+def read_terminal(fd):
+    """Nothing once the last process that has it open is gone."""
+    try:
+        return os.read(fd, 4096)
+    except OSError:
+        return b""
+
 
 @harness.each_activation
 class Inherit:
@@ -220,6 +229,23 @@ class Inherit:
                 os.dup2(0, fd)
             os.closerange(310, 400)
         self.assert_same([script], preexec_fn=prepare, close_fds=False)
+
+    def test_few_fds_on_a_terminal(self):
+        """There may be no room for those of the command's terminal: then it is a plain run."""
+        script = self.bed.write("few.py", "import sys\nif __name__ == '__main__':\n    print('printed'); sys.exit(3)\n")
+        for soft in (None, *range(5, 16)):  # with 4 an interpreter does not start
+            pid, terminal = pty.fork()
+            if pid == 0:
+                if soft:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+                os.execve(harness.QUICKEN, self.bed.quick_argv([script]), self.bed.env())
+            try:
+                shown = b"".join(iter(lambda: read_terminal(terminal), b""))
+            finally:
+                os.close(terminal)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            with self.subTest(limit=soft):
+                self.assertEqual((3, b"printed\r\n"), (status, shown))
 
     def test_process_substitution(self):
         script = self.script("print(open(sys.argv[1]).read(), file=open(sys.argv[2], 'w'))")

@@ -115,7 +115,7 @@ while True:
     if key == b'q': break
 """
 FOUR = "import subprocess\nfor p in [subprocess.Popen(['run', 'prog', str(n)]) for n in range(4)]: p.wait()\n"
-KILLER = "import subprocess\ntry: subprocess.run(['run', 'prog'], timeout=3)\nexcept subprocess.TimeoutExpired: print('late')\n"
+KILLER = "import subprocess\ntry: subprocess.run(['run', 'prog'], timeout=3)\nexcept subprocess.TimeoutExpired: print('late'); import time; time.sleep(0.5)  # its terminal is put right soon, not at once\n"
 SIZES = "import os, signal, time\ndef told(*_): print('now', *os.get_terminal_size(), flush=True)"
 CURSES = """
 import curses, sys
@@ -424,7 +424,6 @@ CASES = (
     case("server killed at input", "", "print(input('? ')); exit(3)", r"\? ", kill_server, b"joe\r", served=0),
     case("server killed, interrupted", "import time", UP_AND_WAIT, "up", kill_server, C_C, served=0),
     case("exit status after a stop", "import sys", "input('? '); sys.exit(9)", r"\? ", C_Z, STOPPED, b"fg\r", r"run prog\n" + AT, b"\r"),
-    case("few file descriptors", "import sys", "print('printed'); sys.exit(3)", line="run prog; sh -c 'ulimit -Sn 11; exec run prog'", served=0),
     case("ten runs", "import sys", "print(sys.argv[1], end=' ')", r"9 10 \$ ", line="for i in {1..10}; do run prog $i; done", served=10),
     case("four at once", "import sys, time", "time.sleep(0.2 + 0.1 * int(sys.argv[1]))", line="python3 four", files={"four": FOUR}, served=4),
     case("a run in a run", "import os, sys", "\n    if len(sys.argv) > 1: print(input('inner? '))\n    else: print(os.system('run prog x')); print(input('outer? '))", r"inner\? ", b"joe\r", r"outer\? ", b"jim\r", served=2),
