@@ -61,6 +61,22 @@ if __name__ == '__main__':
           [n for n in dir(__builtins__) if 'quicken' in n], sorted(os.environ))
 """
 
+BOARD_BLIND = 8  # bytes from the start of control::Board
+
+BLIND = """
+import os, sys
+sys.dont_write_bytecode = True
+sys.path.append(os.path.dirname(__file__) + '/later')
+import imported, late
+HERE = os.path.dirname(__file__)
+try: import optional
+except ImportError: optional = None
+try: ABSENT = open(HERE + '/absent').read()
+except OSError: ABSENT = None
+A = [optional and optional.A, ABSENT, os.path.getmtime(HERE + '/read.txt'), open(HERE + '/read.txt').read(),
+     sorted(os.listdir(HERE + '/plugins'))]
+"""
+
 
 class Trace_self(harness.Case):
     def trace(self, prelude, **options):
@@ -148,6 +164,49 @@ class Trace_self(harness.Case):
         self.assertEqual("interpreter", self.bed.status(script)["rung"])
         self.assert_fits(script, {"VAR": "one"})
         self.assert_refused(script, {"HOME": self.bed.work}, "HOME")
+
+    def set_blind(self, script):
+        """Has the spares look at files themselves, as a supervisor does that cannot watch them."""
+        server = f"/proc/{self.bed.server_pid(script)}/fd"
+        for fd in os.listdir(server):
+            if os.readlink(f"{server}/{fd}").startswith("/memfd:quicken-board"):
+                with open(f"{server}/{fd}", "r+b", buffering=0) as board:
+                    board.seek(BOARD_BLIND)
+                    board.write(b"\1")
+                return
+        self.fail("the server has no board")
+
+    def test_files_that_nobody_watches(self):
+        """A spare that has to look for itself serves until something is another."""
+        def add(name, text):
+            return lambda: self.bed.write(name, text)
+        changes = {
+            "edited": add("imported.py", "A = 'edited'\n"),
+            "shadowed": add("late.py", "A = 'shadowed'\n"),
+            "listed": add("plugins/second", ""),
+            "absent": add("absent", "there"),
+            "removed": lambda: os.unlink(self.bed.path("optional.py")),
+            "touched": lambda: os.utime(self.bed.path("read.txt"), (1, 1)),
+        }
+        for name, change in changes.items():
+            with self.subTest(name):
+                for directory in ("later", "plugins"):
+                    os.makedirs(self.bed.path(directory), exist_ok=True)
+                for file in ("late.py", "plugins/second", "absent"):
+                    if os.path.exists(self.bed.path(file)):
+                        os.unlink(self.bed.path(file))
+                self.bed.write("imported.py", "A = 'first'\n")
+                self.bed.write("later/late.py", "A = 'late'\n")
+                self.bed.write("optional.py", "A = 'optional'\n")
+                self.bed.write("read.txt", "text")
+                script = self.bed.write(name + ".py", BLIND + MAIN + "print(*A, imported.A, late.A)\n")
+                self.bed.quick([script])
+                self.set_blind(script)
+                self.bed.write("unrelated", name)
+                self.assert_fits(script, {})
+                change()
+                expected = self.bed.plain([script])
+                self.assertEqual(expected, self.bed.quick([script]))
 
     def test_nothing_is_seen_in_main(self):
         script = self.bed.write("script.py", UNSEEN)
