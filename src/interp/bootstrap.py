@@ -109,6 +109,7 @@ def _exec_module(self, module):
     """A loader's exec_module that remembers how a random generator was right after its import: a prelude
     that seeds it, or draws from it, leaves it otherwise."""
     ORIGINAL_EXEC_MODULE(self, module)
+    watch_asker(module.__name__)
     if module.__name__ in ('random', 'numpy.random'):
         Watch.random_states[module.__name__] = _random_state(module.__name__)
 
@@ -395,6 +396,8 @@ def prepare_module(name, prelude, fork):
 def prepare(what, name, code, prelude, fork):
     """What to evaluate. `prelude`: with a fork point inside. Raises Unfit, or what compiling raises."""
     install_fork_point(fork)
+    for asker in ASKERS:
+        watch_asker(asker)
     if what == 'file':
         program = prepare_file(name, prelude)
     elif what == 'entry':

@@ -118,6 +118,50 @@ def trace_event(event, arguments):
         Trace.everything = Trace.everything or arguments[3] is None
 
 
+# --- files that are asked about and not there: no event tells of that
+
+ASKERS = ('genericpath', 'pathlib', 'pathlib._local')  # modules that ask by their global `os`
+
+
+class Os:
+    """The module `os` as an asker finds it."""
+
+    def __getattr__(self, name):
+        return getattr(sys.modules['os'], name)
+
+    def stat(self, path, **options):
+        text = posix.fspath(path) if hasattr(path, '__fspath__') else path
+        if isinstance(text, (str, bytes)) and text and text[:1] not in ('/', b'/'):
+            Watch.directory_read = True
+        try:
+            return sys.modules['os'].stat(path, **options)
+        except OSError:
+            if Trace.on and options.get('dir_fd') is None:
+                trace_absent(path)
+            raise
+
+
+ASKED = Os()
+
+
+def trace_absent(path):
+    path = _absolute(path)
+    if path is not None and path not in Trace.files and path not in Trace.written and _identity(path) == NOTHING:
+        Trace.files[path] = NOTHING
+
+
+def watch_asker(name):
+    module = sys.modules.get(name)
+    if name in ASKERS and getattr(module, 'os', None) is sys.modules.get('os') is not None:
+        module.os = ASKED
+
+
+def _unwatch_askers():
+    for module in map(sys.modules.get, ASKERS):
+        if getattr(module, 'os', None) is ASKED:
+            module.os = sys.modules['os']
+
+
 # --- modules
 
 def _path_stats(self, path):
@@ -264,6 +308,7 @@ def begin_trace():
 def end_trace():
     import _frozen_importlib_external as external
     Trace.on = False
+    _unwatch_askers()
     if external.SourceFileLoader.path_stats is _path_stats:
         external.SourceFileLoader.path_stats = PATH_STATS
     if external.FileFinder.find_spec is _find_spec:

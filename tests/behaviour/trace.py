@@ -277,6 +277,25 @@ for name in ('nowhere', 'package.missing'):
                 self.assertEqual({"__init__.py", "one.py", "sub"}, found)
                 self.assertEqual(({"__init__", "inner"}, {"inner.py"}), trace.directories[self.bed.path("space")])
 
+    def test_records_of_files_that_are_asked_about(self):
+        """One that is not there: it may come."""
+        absent = self.bed.path("none/absent")
+        for question in (f"os.path.exists({absent!r})", f"os.path.isfile({absent!r})", f"os.path.isdir({absent!r})",
+                         "os.path.exists('none/absent')", f"__import__('pathlib').Path({absent!r}).exists()"):
+            with self.subTest(question):
+                trace = self.trace(f"import os\nA = {question}")
+                self.assertIsNone(trace.files[absent])
+        script = self.bed.write("asks.py", f"import genericpath, os, pathlib\nA = os.path.exists('/nowhere')\n"
+                                           f"{MAIN}print(A, genericpath.os is os, getattr(pathlib, 'os', os) is os)\n")
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                self.assert_same([script], python=python, plain=[python, script])
+
+    def test_relative_path_that_is_asked_about(self):
+        script = self.bed.write("script.py", f"import os\nA = os.path.exists('script.py')\n{MAIN}print(A)\n")
+        self.assert_same([script])
+        self.assert_same([script], cwd="/", served=False)
+
     def test_records_of_listed_directories(self):
         os.mkdir(self.bed.path("plugins"))
         for name in ("a.txt", ".hidden"):
