@@ -37,6 +37,10 @@ inline constexpr std::uint32_t k_slots = 1024;  // spares and commands at once
 
 struct Board {
     std::atomic<std::uint32_t> stale;  // non-zero: no spare may serve
+    // Non-zero: something has changed that the supervisor has not looked at yet.
+    std::atomic<std::uint32_t> doubt;
+    // Non-zero: the supervisor sees no changes; spares look at all files themselves.
+    std::atomic<std::uint32_t> blind;
     Slot slots[k_slots];
 };
 
@@ -50,7 +54,8 @@ enum class MessageKind : std::uint32_t {
     forked,
     handoff,
     stale,
-    needs_session
+    needs_session,
+    doubt
 };
 
 inline constexpr std::size_t k_text = 512;

@@ -1,0 +1,51 @@
+// What a prelude has read: the template's trace, on which its being fresh and
+// right for a client depends.
+//
+// With `ready` the template passes one fd (SCM_RIGHTS): a sealed memfd
+// (memfd_create(2)) that holds records end to end, each a Header and its text,
+// without padding. The supervisor watches files and directories (inotify(7))
+// and verifies them when something happens there; the spare compares
+// variables with those of its client.
+//
+// Identities are taken *before* the content is read: a change in between is
+// then seen as one, never missed.
+#pragma once
+
+#include <cstdint>
+
+namespace quicken::trace {
+
+enum class Kind : std::uint32_t {
+    file = 1,    // text: absolute path. All of identity 0: there was nothing when it was looked for
+    directory,   // text: absolute path, NUL, names asked for, NUL, entries found; see below
+    variable,    // text: NAME=VALUE, or NAME if it was not set
+    everything,  // no text: the whole environment was read
+};
+
+/// As stat(2) tells, links followed. With the time of status change an edit that sets the modification time
+/// back is seen too.
+struct Identity {
+    std::uint64_t device;
+    std::uint64_t inode;
+    std::uint64_t size;
+    std::int64_t modified_seconds, modified_nanoseconds;
+    std::int64_t changed_seconds, changed_nanoseconds;
+    friend constexpr bool operator==(const Identity&, const Identity&) = default;
+};
+
+/// Names of a directory record are separated by '/', which no name contains, and sorted bytewise. Asked for
+/// are stems: an entry's name up to its first '.'; found are the entries with one of these stems. A single
+/// '*' asks for all entries. Entries that are not asked for may come and go. A directory that is not there
+/// has no entries.
+struct Header {
+    Kind kind;
+    std::uint32_t length;  // bytes of text
+    Identity identity;     // of a file; otherwise 0
+};
+
+static_assert(sizeof(Identity) == 56 && sizeof(Header) == 64);
+
+inline constexpr std::uint32_t k_max_text = 1U << 20;      // bytes
+inline constexpr std::uint64_t k_max_trace = 64ULL << 20;  // bytes; a template with more is given up
+
+}  // namespace quicken::trace
