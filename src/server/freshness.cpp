@@ -12,16 +12,16 @@ constexpr int k_rounds = 4;  // of placing watches while paths change
 
 }  // namespace
 
-/// With `place`, also whether it stays so once all paths are watched as they are now.
-std::optional<std::string> Freshness::compare(bool place) {
+/// Events that come while watches are placed may tell that they are placed wrongly already.
+std::optional<std::string> Freshness::place_and_compare() {
     for (int round = 0; round < k_rounds; ++round) {
-        if (auto changed = trace_.difference()) return changed;
-        if (!place) return std::nullopt;
         watches_.begin();
         watches_.add(trace_);
         watches_.finish();
         tell_blind();
-        place = watches_.read().paths;
+        const bool moved = watches_.read().paths;
+        if (auto changed = trace_.difference()) return changed;
+        if (!moved) return std::nullopt;
     }
     return "a directory that a file is found by keeps changing";
 }
@@ -38,7 +38,7 @@ std::optional<std::string> Freshness::begin(Trace trace) {
     board_.set_doubt(true);
     trace_ = std::move(trace);
     watches_.read();
-    auto changed = compare(true);
+    auto changed = place_and_compare();
     changed_ = changed.has_value();
     if (!changed_) board_.set_doubt(false);
     return changed;
@@ -53,7 +53,8 @@ Freshness::Seen Freshness::look() {
     board_.set_doubt(true);
     const Watches::Events events = watches_.read();
     Seen seen{events.concern, std::nullopt};
-    if (events.concern) seen.changed = compare(events.paths);
+    if (events.concern) seen.changed = trace_.difference();
+    if (events.paths && !seen.changed) seen.changed = place_and_compare();
     changed_ = changed_ || seen.changed;
     if (!changed_) board_.set_doubt(false);
     return seen;

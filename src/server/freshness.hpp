@@ -61,7 +61,7 @@ class Freshness {
     const std::string& blind() const { return watches_.blind(); }
 
  private:
-    std::optional<std::string> compare(bool place);
+    std::optional<std::string> place_and_compare();
     void tell_blind();
 
     Board& board_;

@@ -127,7 +127,7 @@ void Watches::finish() {
     });
 }
 
-/// Places the watches on the way to where `path` leads. Each is placed before what it watches is looked at.
+/// Places the watches on the way to where `path` leads. Each is placed before what it leads to is looked at.
 Watches::Node Watches::follow(const std::string& path, int links) {
     if (const auto known = followed_.find(path); known != followed_.end()) return known->second;
     const std::string name = name_of(path);
@@ -144,25 +144,27 @@ Watches::Node Watches::follow(const std::string& path, int links) {
     return node;
 }
 
+/// One add with all that is wanted: to change a watch is as dear to the kernel as to place it.
 Watches::Node Watches::look(const Node& parent, const std::string& name, int links) {
     const std::string path = joined(parent.path, name);
+    struct stat before {};
+    struct stat after {};
+    const bool there = lstat(path.c_str(), &before) == 0;
+    const std::uint32_t content = S_ISREG(before.st_mode) ? k_content : 0;
     // One that cannot be watched itself, for lack of permission, can by its name.
-    const Watched* watched = watch(path, k_inode | IN_DONT_FOLLOW);
-    if (watched == nullptr) watch_name(parent.path, name);
-    struct stat status {};
-    if (lstat(path.c_str(), &status) != 0) {
-        if (watched != nullptr) watch_name(parent.path, name);
-        return {};
+    if (!there || watch(path, k_inode | content | IN_DONT_FOLLOW) == nullptr) watch_name(parent.path, name);
+    const bool still = lstat(path.c_str(), &after) == 0;
+    if (there != still || before.st_ino != after.st_ino || before.st_dev != after.st_dev) {
+        return links < k_max_links ? look(parent, name, links + 1) : Node{};
     }
-    if (S_ISLNK(status.st_mode)) {
+    if (!there) return {};
+    if (S_ISLNK(after.st_mode)) {
         const std::string target = target_of(path, parent.path);
-        if (target.empty() || links == k_max_links) return {};
+        if (target.empty() || links >= k_max_links) return {};
         return follow(target, links + 1);
     }
-    note_filesystem(status.st_dev, path);
-    if (S_ISDIR(status.st_mode)) return {Node::Kind::directory, path};
-    if (S_ISREG(status.st_mode)) watch(path, k_inode | k_content | IN_DONT_FOLLOW);
-    return {Node::Kind::other, path};
+    note_filesystem(after.st_dev, path);
+    return {S_ISDIR(after.st_mode) ? Node::Kind::directory : Node::Kind::other, path};
 }
 
 /// nullptr if there is nothing to watch or it must not be read; anything else that fails makes us blind.
