@@ -89,6 +89,7 @@ class Watch:
     """What the prelude has been seen to do that depends on its client, or that every run would do."""
 
     directory_read = False
+    on = False
     temporary_made = False
     reason = None
     random_states = {}
@@ -141,6 +142,10 @@ def _set_directory():
 def note_event(event, arguments):
     """Audit events of the prelude (PEP 578), from C. What is only read is traced elsewhere; what is made or
     changed would have been made or changed by every run."""
+    if Trace.on:
+        trace_event(event, arguments)
+    if not Watch.on:
+        return
     if event == 'open':
         path, _mode, flags = arguments
         if isinstance(path, int):
@@ -172,8 +177,9 @@ def _is_reproducible(path):
     """Compiled modules, and what a program keeps in the user's cache: a run finds it there or makes it, with
     the same effect (XDG Base Directory Specification)."""
     text = path if isinstance(path, bytes) else path.encode('utf-8', 'replace') if isinstance(path, str) else b''
-    home = posix.environ.get(b'HOME', b'')
-    cache = posix.environ.get(b'XDG_CACHE_HOME') or (home + b'/.cache' if home else b'')
+    environ = dict(dict.items(posix.environ))  # not a read of the prelude's
+    home = environ.get(b'HOME', b'')
+    cache = environ.get(b'XDG_CACHE_HOME') or (home + b'/.cache' if home else b'')
     return b'__pycache__' in text or text == b'/dev/null' or bool(cache) and (text + b'/').startswith(cache + b'/')
 
 
@@ -191,6 +197,7 @@ def start_watch():
         _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
     _replace('register_at_fork', register_at_fork, 'posix', 'os')
     watch_terminals()
+    Watch.on = True
 
 
 def stop_watch():
@@ -408,13 +415,16 @@ def prepare(what, name, code, prelude, fork):
 
 STARTED_ENVIRON = dict(posix.environ)
 environ_changes = {}
+held_environs = []
 
 
 def unfit():
     """Why what the prelude left behind cannot be served to every client, or None."""
     forget_fork_point()
     _flush_streams()
-    stop_watch()
+    if Watch.on:
+        stop_watch()
+    end_trace()
     if Arguments.read:
         return 'the prelude reads sys.argv'
     if Watch.reason is not None:
@@ -491,9 +501,6 @@ def _unfit_name(name):
 
 
 def _replace_environ(environ):
-    for key, (before, _after) in environ_changes.items():
-        if environ.get(key) != before:
-            return 'the prelude sets ' + repr(key)[2:-1] + ', which differs from that of the first run'
     for key, (_before, after) in environ_changes.items():
         if after is None:
             environ.pop(key, None)
@@ -506,14 +513,13 @@ def _replace_environ(environ):
     if b'LC_CTYPE' in STARTED_ENVIRON and b'LC_CTYPE' not in environ:
         environ[b'LC_CTYPE'] = STARTED_ENVIRON[b'LC_CTYPE']
         posix.putenv(b'LC_CTYPE', environ[b'LC_CTYPE'])
-    known = [posix.environ]
+    known = [posix.environ, *held_environs]
     os = sys.modules.get('os')
     if os is not None and getattr(os.environ, '_data', None) is not posix.environ:
         known.append(os.environ._data)
     for data in known:
         data.clear()
         data.update(environ)
-    return None
 
 
 def _reopen(stream, fd, mode):
@@ -574,9 +580,10 @@ def become(environ, arguments, ignored, same_directory):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
     if Watch.directory_read and not same_directory:
         return 'the prelude reads the working directory, which differs from that of the first run'
-    reason = _unfit_name(arguments[0]) or unfit_terminal() or _replace_environ(environ)
+    reason = _unfit_name(arguments[0]) or unfit_terminal()
     if reason is not None:
         return reason
+    _replace_environ(environ)
     _set_directory()
     if ORIGINAL is not None:
         sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])

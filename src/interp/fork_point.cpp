@@ -18,6 +18,7 @@
 #include "packet.hpp"
 #include "process_state.hpp"
 #include "template.hpp"
+#include "trace.hpp"
 
 namespace quicken::interp {
 
@@ -84,7 +85,8 @@ void verify_fitness() {
     if (threads_survive_fork()) give_up("the prelude leaves threads that a fork would lose");
 }
 
-void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid) {
+/// With `fd` unless that is -1.
+void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid, int fd = -1) {
     control::Message message{};
     message.kind = kind;
     message.rung = template_.rung;
@@ -92,7 +94,7 @@ void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid) {
     message.pid = pid;
     snprintf(message.text, sizeof message.text, "%s", py.Py_GetVersion());
     if (char* blank = strchr(message.text, ' ')) *blank = '\0';
-    if (send_packet(template_.control, message, -1) != 0) _exit(0);
+    if (send_packet(template_.control, message, fd) != 0) _exit(0);
 }
 
 /// First steps of a spare. It must not outlive the supervisor while it waits; whether that died before
@@ -113,9 +115,11 @@ void start_spare(pid_t supervisor) {
 void fork_point() {
     template_.waiting = true;
     verify_fitness();
+    const int trace = make_trace();
     if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
     const pid_t supervisor = getppid();
-    announce(control::MessageKind::ready, 0, 0);
+    announce(control::MessageKind::ready, 0, 0, trace);
+    close(trace);
     control::Message order{};
     while (receive_packet(template_.control, order)) {
         if (order.kind != control::MessageKind::fork_order) continue;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/control.hpp"
+#include "environment.hpp"
 #include "template.hpp"
 
 using Main = int (*)(int, char**, char**);
@@ -19,6 +20,10 @@ extern "C" __attribute__((visibility("default"))) int __libc_start_main(Main mai
                                                                         void (*rtld_fini)(),
                                                                         void* stack_end) {
     auto start = reinterpret_cast<StartMain>(dlsym(RTLD_NEXT, "__libc_start_main"));
-    if (getenv(quicken::control::k_environment) != nullptr) main = quicken::interp::template_main;
+    if (getenv(quicken::control::k_environment) != nullptr) {
+        main = quicken::interp::template_main;
+    } else {
+        quicken::interp::note_variables(false);
+    }
     return start(main, argc, argv, init, fini, rtld_fini, stack_end);
 }

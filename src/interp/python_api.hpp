@@ -39,7 +39,7 @@ struct alignas(16) PyConfigStorage {
     X(PyOS_AfterFork_Child) X(PyOS_AfterFork_Parent) X(PyOS_BeforeFork) X(PyObject_CallFunctionObjArgs)     \
     X(PyObject_CallObject) X(PyObject_GetAttrString) X(PyObject_IsTrue) X(PyObject_Str) X(PySys_GetObject)  \
     X(PyTuple_New) X(PyTuple_SetItem) X(PyTuple_GetItem) X(PyType_GetFlags)                                 \
-    X(PyUnicode_AsUTF8String) X(PyBytes_AsString)                                                           \
+    X(PyUnicode_AsUTF8String) X(PyBytes_AsString) X(PyBytes_Size)                                                           \
     X(PyUnicode_DecodeFSDefault) X(PyUnicode_FromString) X(Py_CompileString) X(Py_DecRef)                   \
     X(Py_FinalizeEx) X(Py_GetVersion) X(Py_IncRef)
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include "request.hpp"
 #include "template.hpp"
 #include "terminal.hpp"
+#include "trace.hpp"
 
 extern char** environ;
 
@@ -70,6 +72,15 @@ bool is_current() {
     const wire::Identity now{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
                              status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
     return now == template_.script;
+}
+
+/// Whether something that the prelude has read may have changed, and the supervisor has not looked yet. In
+/// this order: it sets `doubt` before it takes the events.
+bool is_in_doubt() {
+    int pending = 0;
+    if (template_.changes >= 0 && ioctl(template_.changes, FIONREAD, &pending) == 0 && pending > 0)
+        return true;
+    return template_.board->doubt.load() != 0;
 }
 
 void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
@@ -121,8 +132,8 @@ const char* take_extra_fds(Received& received, int& connection) {
     if (highest < 3 || highest > k_highest_fd) return "the client's fds have numbers out of range";
     const int least = highest + 1;
     Session& session = template_.session;
-    for (int* ours : {&connection, &template_.handoff, &template_.listener, &session.master,
-                      &session.terminal, &session.leader}) {
+    for (int* ours : {&connection, &template_.handoff, &template_.listener, &template_.changes,
+                      &session.master, &session.terminal, &session.leader}) {
         if (*ours >= 0 && *ours <= highest && !move_above(*ours, least))
             return "there is no room for the client's fds";
     }
@@ -242,6 +253,7 @@ void serve_one(std::uint32_t slot) {
     note_own_state();
     note_process_image();
     prepare_to_receive();
+    prepare_comparison();
     int connection = take_connection(template_.board->slots[slot]);
     static Received received;
     ucred peer{};
@@ -251,10 +263,17 @@ void serve_one(std::uint32_t slot) {
     if (wrong != nullptr) refuse(connection, wrong);
     if (!(received.request.instance == template_.instance))
         refuse(connection, "the request is for another server");
-    if (!(received.request.script == template_.script) && !is_current()) {
+    if (is_in_doubt()) {
+        hand_over(connection, control::MessageKind::doubt, slot);
+        _exit(0);
+    }
+    if (template_.board->stale.load() != 0) _exit(0);  // the supervisor has looked meanwhile
+    if ((!(received.request.script == template_.script) && !is_current()) ||
+        files_changed(template_.board->blind.load() != 0)) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
+    if (const char* other = compare_variables(received)) refuse(connection, other);
     if (received.has_terminal() && template_.session.leader < 0) {
         hand_over(connection, control::MessageKind::needs_session, slot);
         _exit(0);
@@ -263,6 +282,7 @@ void serve_one(std::uint32_t slot) {
     hand_over(connection, control::MessageKind::handoff, slot);
     close(template_.handoff);
     close(template_.listener);
+    if (template_.changes >= 0) close(template_.changes);
     prctl(PR_SET_PDEATHSIG, 0);
     command_ = {getpid(), peer.pid, getppid(), slot};
     Session& session = template_.session;

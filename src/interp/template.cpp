@@ -9,9 +9,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bootstrap.inc"
+#include "environment.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
 
@@ -46,22 +48,23 @@ bool capture_streams() {
     return template_.capture >= 0;
 }
 
-/// "control,handoff,listen,board,session,library,rung"; the variable and our entry of LD_PRELOAD are gone
-/// afterwards.
+/// "control,handoff,listen,board,session,library,rung,changes", the last one optional; the variable and our
+/// entry of LD_PRELOAD are gone afterwards.
 bool read_environment() {
     const char* text = getenv(control::k_environment);
     int board = -1;
     int library = -1;
     unsigned rung = 0;
     if (text == nullptr ||
-        sscanf(text, "%d,%d,%d,%d,%d,%d,%u", &template_.control, &template_.handoff, &template_.listener,
-               &board, &template_.session_program, &library, &rung) != 7) {
+        sscanf(text, "%d,%d,%d,%d,%d,%d,%u,%d", &template_.control, &template_.handoff, &template_.listener,
+               &board, &template_.session_program, &library, &rung, &template_.changes) < 7) {
         return false;
     }
     if (library >= 0) close(library);
     // Inherited over the exec that brought us here; not over those of the program.
-    for (int fd : {template_.control, template_.handoff, template_.listener, template_.session_program}) {
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd : {template_.control, template_.handoff, template_.listener, template_.session_program,
+                   template_.changes}) {
+        if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     template_.rung = static_cast<control::Rung>(rung);
     unsetenv(control::k_environment);
@@ -77,6 +80,12 @@ bool read_environment() {
     if (memory == MAP_FAILED) return false;
     template_.board = static_cast<control::Board*>(memory);
     return true;
+}
+
+void note_start() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    template_.started = now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
 bool read_instance(const char* text) {
@@ -194,9 +203,16 @@ void load_bootstrap() {
     py.PyDict_SetItemString(names, "__builtins__", py.PyEval_GetBuiltins());
     const Ref name(py.PyUnicode_FromString("quicken"));
     py.PyDict_SetItemString(names, "__name__", name.get());
+    const Ref settled(py.PyUnicode_FromString(k_settled_variables));
+    const Ref passing(py.PyUnicode_FromString(k_passing_variables));
+    const Ref started(py.PyLong_FromLong(template_.started));
+    py.PyDict_SetItemString(names, "SETTLED_VARIABLES", settled.get());
+    py.PyDict_SetItemString(names, "PASSING_VARIABLES", passing.get());
+    py.PyDict_SetItemString(names, "STARTED", started.get());
     const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
     if (!done) give_up_with_exception("quicken's own start");
+    note_variables(true);
 }
 
 /// A directory or archive with a __main__ module is run by the interpreter through runpy.
@@ -261,15 +277,34 @@ PyObject* evaluate(const Ref& program) {
     return py.PyEval_EvalCode(code.get(), names, names);
 }
 
+/// Nothing that depends on the client has been done before `site` is imported.
+bool is_import_of_site(PyObject* arguments) {
+    const Ref text(py.PyUnicode_AsUTF8String(py.PyTuple_GetItem(arguments, 0)));
+    if (!text) py.PyErr_Clear();
+    return text && strcmp(py.PyBytes_AsString(text.get()), "site") == 0;
+}
+
+/// An import is told of when it is asked for, and once more if it is to load a library.
+bool is_wanted_import(PyObject* arguments) {
+    if (!template_.bootstrap && is_import_of_site(arguments)) load_bootstrap();
+    return py.PyTuple_GetItem(arguments, 1) != py.none;
+}
+
 /// Tells bootstrap.py of the prelude's events. A hook cannot be taken back; a command's events end here.
 int note_event(const char* event, PyObject* arguments, void*) {
-    static bool inside = false;
+    __attribute__((tls_model("initial-exec"))) static thread_local bool inside = false;
     if (template_.waiting || inside) return 0;
-    bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0;
+    bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0 ||
+                  strcmp(event, "subprocess.Popen") == 0;
+    if (strcmp(event, "import") == 0) {
+        inside = true;
+        wanted = is_wanted_import(arguments);
+        inside = false;
+    }
     for (const char* module : {"os.", "socket.", "tempfile."}) {
         if (strncmp(event, module, strlen(module)) == 0) wanted = true;
     }
-    if (!wanted) return 0;
+    if (!wanted || !template_.bootstrap) return 0;
     inside = true;
     const Ref name(py.PyUnicode_FromString(event));
     const Ref noted = call_bootstrap("note_event", name.get(), arguments);
@@ -330,18 +365,21 @@ int template_main(int argc, char** argv, char**) {
     }
     if (!read_arguments(argc, argv, launch)) give_up("the template's arguments are not as expected");
     note_process_state();
+    note_start();
     int count = 0;
     char** plain = plain_arguments(argv, launch, count);
     if (plain == nullptr) give_up("too many arguments");
     if (!capture_streams()) give_up("cannot make the template's streams");
 
+    py.PySys_AddAuditHook(note_event, nullptr);
+    // Up to `site` an interpreter that is started by its path reads nothing that counts: PATH, and settings.
+    note_variables(false);
     initialize_python(count, plain);
     refuse_importable_script();
-    load_bootstrap();
+    if (!template_.bootstrap) load_bootstrap();  // -S
     const Ref program = prepare();
     remember_identity(program);
     const bool inside = has_fork_point(program);
-    if (inside) py.PySys_AddAuditHook(note_event, nullptr);
     if (!inside) fork_point();
     PyObject* result = evaluate(program);
     if (command_.pid != 0) finish(result);

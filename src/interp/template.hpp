@@ -20,6 +20,7 @@ struct Template {
     int handoff = -1;
     int listener = -1;
     int session_program = -1;  // quicken-session
+    int changes = -1;          // inotify(7), shared with the supervisor: readable if something has changed
     int capture = -1;          // read end of the pipe that stdout and stderr are while the prelude runs
     control::Board* board = nullptr;
     control::Rung rung = control::Rung::prelude;
@@ -35,6 +36,7 @@ struct Template {
     std::size_t arguments_size = 0;
     Session session;       // of a spare
     bool waiting = false;  // the fork point has been reached
+    long started = 0;      // of the template, ns, by the clock that files' times are taken from
     Ref bootstrap;         // namespace of bootstrap.py
 };
 

@@ -1,0 +1,349 @@
+
+
+# --- what a prelude reads ---------------------------------------------------------
+#
+# The records of common/trace.hpp: from before the import of `site`, if that is imported, to the fork point, on both
+# rungs. What has been read before that, or by the loader of shared libraries, is looked at later: if it has
+# changed since the process was started it counts as changed.
+
+NOTHING = (0,) * 7
+CHANGED = (0, 1, 0, 0, 0, 0, 0)  # no file's
+
+UNTRACED = (b'/proc/', b'/sys/', b'/dev/')  # no files: what they say changes by itself
+
+
+class Trace:
+    on = False
+    files = {}        # absolute path: its identity before it was first read
+    directories = {}  # absolute path: {stem that was asked for: the entries that were found}
+    listed = {}       # absolute path: all its entries before it was first listed
+    variables = set()
+    everything = False
+    written = set()   # by the prelude itself
+    indexes = {}      # id of a FileFinder: what it knows, and that by stem
+    plain_environ = posix.environ
+
+
+PASSING = set(PASSING_VARIABLES.encode().split())
+
+
+def _is_settled(name, patterns=tuple(each.encode() for each in SETTLED_VARIABLES.split())):
+    return any(name.startswith(each[:-1]) if each[-1:] == b'*' else name == each for each in patterns)
+
+
+def _bytes_of(path):
+    return path.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()) if isinstance(path, str) else path
+
+
+def _absolute(path):
+    """As bytes; None if it is not the path of a file that is worth a look."""
+    try:
+        path = _bytes_of(posix.fspath(path))
+    except (TypeError, UnicodeError):
+        return None
+    if path[:1] != b'/':
+        path = _bytes_of(ORIGINALS['getcwd']()) + b'/' + path
+    return None if path.startswith(UNTRACED) or b'\0' in path else path
+
+
+def _identity(path):
+    """NOTHING if there is none, None if it is no file."""
+    try:
+        status = ORIGINALS['stat'](path)
+    except OSError:
+        return NOTHING
+    if status.st_mode & 0o170000 != 0o100000:
+        return None
+    return (status.st_dev, status.st_ino, status.st_size,
+            *divmod(status.st_mtime_ns, 10**9), *divmod(status.st_ctime_ns, 10**9))
+
+
+def _entries(path):
+    try:
+        return [_bytes_of(name) for name in ORIGINALS['listdir'](path)]
+    except OSError:
+        return []
+
+
+def _stem(name):
+    return name.partition(b'.')[0]
+
+
+def trace_file(path):
+    """Before it is read."""
+    path = _absolute(path)
+    if path is None or path in Trace.files or path in Trace.written or b'/__pycache__/' in path:
+        return
+    identity = _identity(path)
+    if identity is not None:
+        Trace.files[path] = identity
+
+
+def trace_late(path):
+    """After it was read, at some time since the process was started."""
+    path = _absolute(path)
+    if path is None or path in Trace.files:
+        return
+    identity = _identity(path)
+    if identity is not None:
+        Trace.files[path] = CHANGED if identity[5] * 10**9 + identity[6] >= STARTED else identity
+
+
+def trace_listing(path):
+    path = _absolute('.' if path in (None, '', b'') else path)
+    if path is not None and path not in Trace.listed:
+        Trace.listed[path] = _entries(path)
+
+
+def trace_event(event, arguments):
+    if event == 'open':
+        path, mode, flags = arguments
+        if isinstance(path, int):
+            return
+        writes = isinstance(flags, int) and flags & 3 != 0 or isinstance(mode, str) and set(mode) & set('wax+')
+        if not writes:
+            trace_file(path)
+        elif not isinstance(flags, int) or flags & posix.O_CREAT:
+            Trace.written.add(_absolute(path))
+    elif event == 'import':
+        if arguments[1] is not None:
+            trace_file(arguments[1])
+    elif event in ('os.listdir', 'os.scandir'):
+        path = arguments[0] if arguments else None
+        # What the import system lists it looks for names in.
+        caller = sys._getframe(2).f_code.co_filename
+        if not isinstance(path, int) and not caller.startswith(('<frozen importlib', '<quicken>')):
+            trace_listing(path)
+    elif event == 'subprocess.Popen':
+        Trace.everything = Trace.everything or arguments[3] is None
+
+
+# --- modules
+
+def _path_stats(self, path):
+    """SourceFileLoader.path_stats: what the import takes for the file's identity, and the rest of it."""
+    if Trace.on:
+        trace_file(path)
+    return PATH_STATS(self, path)
+
+
+def _find_spec(self, fullname, target=None):
+    """FileFinder.find_spec: one name, looked for in one directory."""
+    if not Trace.on:
+        return FIND_SPEC(self, fullname, target)
+    tail = fullname.rpartition('.')[2]
+    _trace_package(self.path, tail)
+    found = FIND_SPEC(self, fullname, target)
+    trace_lookup(self, tail)
+    return found
+
+
+def _trace_package(directory, tail):
+    """A directory of that name is a package only with an __init__ in it."""
+    path = _absolute(directory + '/' + tail)
+    if path is None or b'__init__' in Trace.directories.get(path, ()):
+        return
+    try:
+        if ORIGINALS['stat'](path).st_mode & 0o170000 != 0o040000:
+            return
+    except OSError:
+        return
+    found = [name for name in _entries(path) if _stem(name) == b'__init__']
+    Trace.directories.setdefault(path, {})[b'__init__'] = found
+
+
+def trace_lookup(finder, tail):
+    """With the entries that the import saw: a finder lists its directory once."""
+    path, stem = _absolute(finder.path), _bytes_of(tail)
+    if path is None or not stem:
+        return
+    asked = Trace.directories.setdefault(path, {})
+    if stem in asked:
+        return
+    cache = finder._path_cache
+    known, index = Trace.indexes.get(id(finder), (None, None))
+    if known is not cache:
+        index = {}
+        for name in map(_bytes_of, cache):
+            index.setdefault(_stem(name), []).append(name)
+        Trace.indexes[id(finder)] = cache, index
+    asked[stem] = index.get(stem, [])
+
+
+def _trace_earlier_modules(finder_type):
+    """Those that are there before the first of our hooks."""
+    names = []
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, '__spec__', None)
+        if spec is not None and getattr(spec, 'has_location', False):
+            trace_late(spec.origin)
+            names.append(name.rpartition('.')[2])
+    for finder in sys.path_importer_cache.values():
+        if type(finder) is finder_type:
+            for name in names:
+                trace_lookup(finder, name)
+
+
+# --- variables
+
+def trace_variable(name):
+    if not isinstance(name, bytes) or name in Trace.variables:
+        return
+    if Trace.everything and name in PASSING:  # who goes through all of them asks for each
+        return
+    # argparse asks for the width to check an argument that it is given, and throws the answer away.
+    if name not in (b'COLUMNS', b'LINES') or not _is_thrown_away(sys._getframe(2)):
+        Trace.variables.add(name)
+
+
+class Environ(dict):
+    """posix.environ, which os.environ and os.environb are views of, while the prelude runs."""
+
+    __slots__ = ()
+
+
+def _note_variable(method):
+    def wrapper(self, name, *default):
+        trace_variable(name)
+        return method(self, name, *default)
+    return wrapper
+
+
+def _note_everything(method):
+    def wrapper(self, *args):
+        Trace.everything = True
+        return method(self, *args)
+    return wrapper
+
+
+for _name in ('__getitem__', '__contains__', '__delitem__', 'get', 'pop', 'setdefault'):
+    setattr(Environ, _name, _note_variable(getattr(dict, _name)))
+for _name in ('__iter__', '__len__', '__eq__', '__ne__', '__repr__', '__reversed__', '__or__', '__ror__', 'keys',
+              'values', 'items', 'copy', 'popitem'):
+    if hasattr(dict, _name):
+        setattr(Environ, _name, _note_everything(getattr(dict, _name)))
+
+
+def _exchange_environ(old, new):
+    """`new` for `old` wherever it is held as the data of os.environ."""
+    if posix.environ is old:
+        posix.environ = new
+    os = sys.modules.get('os')
+    for name in ('environ', 'environb'):
+        view = getattr(os, name, None)
+        if getattr(view, '_data', None) is old:
+            view._data = new
+
+
+def _put_environ_back():
+    """The dictionary that there was, with what is in it now. Who holds the other one directly gets it filled by
+    every command."""
+    traced = posix.environ
+    if type(traced) is not Environ:
+        return
+    now = dict(dict.items(traced))
+    dict.clear(Trace.plain_environ)
+    Trace.plain_environ.update(now)
+    _exchange_environ(traced, Trace.plain_environ)
+    if sys.getrefcount(traced) > 2:
+        held_environs.append(traced)
+
+
+# --- from the start to the records
+
+def begin_trace():
+    global PATH_STATS, FIND_SPEC
+    import _frozen_importlib_external as external
+    _trace_earlier_modules(external.FileFinder)
+    PATH_STATS, FIND_SPEC = external.SourceFileLoader.path_stats, external.FileFinder.find_spec
+    external.SourceFileLoader.path_stats, external.FileFinder.find_spec = _path_stats, _find_spec
+    _exchange_environ(Trace.plain_environ, Environ(Trace.plain_environ))
+    Trace.on = True
+
+
+def end_trace():
+    import _frozen_importlib_external as external
+    Trace.on = False
+    if external.SourceFileLoader.path_stats is _path_stats:
+        external.SourceFileLoader.path_stats = PATH_STATS
+    if external.FileFinder.find_spec is _find_spec:
+        external.FileFinder.find_spec = FIND_SPEC
+    _put_environ_back()
+
+
+def _trace_rest():
+    """What nothing has told of."""
+    executable = _bytes_of(sys.executable or '')
+    if executable:
+        trace_late(executable)
+        directory = executable.rpartition(b'/')[0]
+        for place in (directory, directory.rpartition(b'/')[0]):
+            trace_late(place + b'/pyvenv.cfg')
+    for module in list(sys.modules.values()):
+        origin = getattr(getattr(module, '__spec__', None), 'origin', None)
+        if isinstance(origin, str) and origin[:1] == '/':
+            trace_late(origin)
+    site = sys.modules.get('site')
+    places = [path for path, finder in sys.path_importer_cache.items() if finder is None]
+    if site is not None:
+        places += site.getsitepackages() if hasattr(site, 'getsitepackages') else []
+        places += [site.USER_SITE] if getattr(site, 'ENABLE_USER_SITE', False) and site.USER_SITE else []
+    for path in filter(None, places):
+        trace_late(path)  # a directory that is there is no file
+    try:
+        server = posix.readlink(b'/proc/%d/exe' % posix.getppid())
+        if not server.endswith(b' (deleted)'):
+            trace_late(server)
+    except OSError:
+        pass  # its process is not ours to look at
+    _trace_libraries()
+
+
+def _trace_libraries():
+    with io.FileIO('/proc/self/maps') as maps:
+        lines = maps.readall().splitlines()
+    for path in {line.split(None, 5)[5] for line in lines if line.count(b'/')}:
+        path = path.replace(b'\\012', b'\n')
+        if path[:1] != b'/' or path.startswith(UNTRACED + (b'/memfd:', b'/SYSV')):
+            continue
+        if path.endswith(b' (deleted)'):  # replaced since
+            Trace.files[path[:-len(b' (deleted)')]] = CHANGED
+        else:
+            trace_late(path)
+
+
+def _record(kind, text=b'', identity=NOTHING):
+    numbers = b''.join((number & 2**64 - 1).to_bytes(8, sys.byteorder) for number in identity)
+    return kind.to_bytes(4, sys.byteorder) + len(text).to_bytes(4, sys.byteorder) + numbers + text
+
+
+def _directory_record(path):
+    asked, found = Trace.directories.get(path, {}), Trace.listed.get(path)
+    entries = {name for names in asked.values() for name in names}
+    if found is not None:  # where names were asked for, what was found then
+        entries.update(name for name in found if _stem(name) not in asked)
+        asked = (b'*',)
+    return _record(2, b'\0'.join((path, b'/'.join(sorted(asked)), b'/'.join(sorted(entries)))))
+
+
+def trace_records(native):
+    """All, as they are in the memfd. `native`: names of variables that C has seen, or None if all of them count."""
+    _trace_rest()
+    names = Trace.variables | set(native.split(b'\0') if native is not None else ())
+    everything = Trace.everything or native is None
+    if everything:
+        names |= STARTED_ENVIRON.keys() - PASSING
+    records = [_record(1, path, identity) for path, identity in Trace.files.items()]
+    records += map(_directory_record, Trace.directories.keys() | Trace.listed.keys())
+    for name in names:
+        if name and b'=' not in name and not _is_settled(name):
+            value = STARTED_ENVIRON.get(name)
+            records.append(_record(3, name if value is None else name + b'=' + value))
+    if everything:
+        records.append(_record(4))
+    for each in (Trace.files, Trace.directories, Trace.listed, Trace.variables, Trace.written, Trace.indexes):
+        each.clear()
+    return b''.join(records)
+
+
+begin_trace()

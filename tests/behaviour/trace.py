@@ -1,0 +1,258 @@
+"""What a prelude reads: files, directories and variables, as its template traces them and as its spares hold to them."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+import pythons
+import template
+
+MAIN = "if __name__ == '__main__':\n    "
+CTYPES = "import ctypes\nC = ctypes.CDLL(None)\n"
+
+# How a prelude reads VAR.
+READS = {
+    "os.environ": "A = os.environ['VAR'] if WARM else None",
+    "os.getenv": "A = os.getenv('VAR')",
+    "os.getenvb": "A = os.getenvb(b'VAR')",
+    "get": "A = os.environ.get('VAR', 'none')",
+    "in": "A = 'VAR' in os.environ",
+    "not in": "A = 'VAR' not in os.environ",
+    "setdefault": "A = os.environ.setdefault('VAR', 'default')",
+    "pop": "A = os.environ.pop('VAR', None)",
+    "os.environb": "A = os.environb.get(b'VAR')",
+    "posix": "import posix; A = posix.environ.get(b'VAR')",
+    "from os": "from os import environ, getenv; A = getenv('VAR'), environ.get('VAR')",
+    "os.path.expandvars": "A = os.path.expandvars('$VAR')",
+    "a name": "from os import environ as e; A = str(e.get('VAR'))",
+    "getenv": CTYPES + "C.getenv.restype = ctypes.c_char_p; A = C.getenv(b'VAR')",
+    "secure_getenv": CTYPES + "C.secure_getenv.restype = ctypes.c_char_p; A = C.secure_getenv(b'VAR')",
+}
+
+# How it reads all of them.
+READS_ALL = {
+    "iteration": "A = sorted(n for n in os.environ if n in ('VAR', 'OTHER'))",
+    "keys": "A = sorted(os.environ.keys() & {'VAR', 'OTHER'})",
+    "items": "A = sorted(i for i in os.environ.items() if i[0] in ('VAR', 'OTHER'))",
+    "copy": "A = os.environ.copy(); A = A.get('VAR'), A.get('OTHER')",
+    "dict": "A = dict(os.environ); A = A.get('VAR'), A.get('OTHER')",
+    "environb": "A = dict(os.environb); A = A.get(b'VAR'), A.get(b'OTHER')",
+    "posix": "import posix; A = dict(posix.environ); A = A.get(b'VAR'), A.get(b'OTHER')",
+    "unpacking": "A = {**os.environ}; A = A.get('VAR'), A.get('OTHER')",
+    "repr": "A = [t in repr(os.environ) for t in (\"'VAR': 'one'\", \"'VAR': 'two'\", 'OTHER')]",
+    "len": "A = len(os.environ)",
+    "subprocess": "import subprocess; A = subprocess.check_output(['sh', '-c', 'echo $VAR $OTHER'])",
+}
+
+# After the prelude nothing of all this is there.
+UNSEEN = """
+import os, posix, sys
+from os import environ, environb
+import importlib.machinery as m
+HELD = os.environ['HOME']
+os.environ['SET'] = 'in the prelude'
+if __name__ == '__main__':
+    print(type(os.environ._data), os.environ._data is posix.environ, os.environb._data is posix.environ,
+          os.environ is environ, os.environb is environb, os.environ['SET'], environb[b'SET'], environ['VAR'],
+          m.SourceFileLoader.path_stats.__module__, m.FileFinder.find_spec.__module__,
+          [n for n in dir(__builtins__) if 'quicken' in n], sorted(os.environ))
+"""
+
+
+class Trace_self(harness.Case):
+    def trace(self, prelude, **options):
+        script = self.bed.write("script.py", f"{prelude}\n{MAIN}pass\n")
+        return template.trace_of(self.bed, script, **options)
+
+    def reason(self, script, env):
+        """Why the run was plain; its result is that of a plain run."""
+        env = dict(env, QUICKEN_VERBOSE="1")
+        said, plain = self.bed.quick([script], env=env), self.bed.plain([script], env=env)
+        self.assertEqual((plain.status, plain.stdout), (said.status, said.stdout))
+        return said.stderr.decode()
+
+    def assert_refused(self, script, env, name):
+        before = self.bed.commands_run(script)
+        self.assertIn(f"{name}, which differs from that of the first run", self.reason(script, env))
+        self.assertEqual(before, self.bed.commands_run(script))
+
+    def assert_fits(self, script, env):
+        result = self.assert_served([script], env=env)
+        self.assertEqual(self.bed.plain([script], env=env), result)
+
+    def test_variables_that_are_read(self):
+        """A client that has another value gets what a plain run gives; one that has the same is served."""
+        for name, read in READS.items():
+            with self.subTest(name):
+                script = self.bed.write("script.py", f"import os\nWARM = 'VAR' in os.environ\n{read}\n{MAIN}print(A)\n")
+                self.bed.quick([script], env={"VAR": "one"})
+                for other in ({}, {"OTHER": "x"}, {"QUICKEN_X": "x"}, {"HOM": "x"}, {"VARX": "x"}):
+                    self.assert_fits(script, {"VAR": "one", **other})
+                for other in ("two", "on", "onee", "", None):
+                    self.assert_refused(script, {"VAR": other}, "VAR")
+
+    def test_variable_that_is_not_set(self):
+        for name, read in READS.items():
+            with self.subTest(name):
+                script = self.bed.write("script.py", f"import os\nWARM = False\n{read}\n{MAIN}print(A)\n")
+                if name == "os.environ":
+                    continue
+                self.bed.quick([script])
+                self.assert_fits(script, {"OTHER": "x"})
+                for other in ("", "one"):
+                    self.assert_refused(script, {"VAR": other}, "VAR")
+
+    def test_all_variables(self):
+        for name, read in READS_ALL.items():
+            with self.subTest(name):
+                script = self.bed.write("script.py", f"import os\n{read}\n{MAIN}print(A)\n")
+                self.bed.quick([script], env={"VAR": "one", "SHLVL": "1"})
+                passing = {"SHLVL": "2", "_": "/bin/x", "OLDPWD": "/", "WINDOWID": "1"}
+                for other in ({}, {"SHLVL": "2"}, passing if name != "len" else {}):
+                    self.assert_fits(script, {"VAR": "one", "SHLVL": "1", **other})
+                self.assert_refused(script, {"VAR": "two", "SHLVL": "1"}, "VAR")
+                self.assert_refused(script, {"VAR": "one", "SHLVL": "1", "OTHER": "x"}, "OTHER")
+                self.assert_refused(script, {"SHLVL": "1"}, "VAR")
+
+    def test_level_that_is_read(self):
+        """Read by name it counts."""
+        script = self.bed.write("script.py", f"import os\nA = os.environ['SHLVL'], len(dict(os.environ))\n{MAIN}print(A)\n")
+        self.bed.quick([script], env={"SHLVL": "1"})
+        self.assert_fits(script, {"SHLVL": "1"})
+        self.assert_refused(script, {"SHLVL": "2"}, "SHLVL")
+
+    def test_variables_that_do_not_count(self):
+        """Read in main alone, or only set."""
+        read = self.bed.write("read.py", f"import os\n{MAIN}print(os.environ.get('VAR'), len(os.environ))\n")
+        written = self.bed.write("written.py", f"import os\nos.environ['VAR'] = 'mine'\n{MAIN}print(os.environ['VAR'])\n")
+        for script in (read, written):
+            self.bed.quick([script], env={"VAR": "one"})
+            for value in ("one", "two", None):
+                self.assert_fits(script, {"VAR": value})
+
+    def test_native_library(self):
+        """ncurses asks for TERMINFO in C."""
+        script = self.bed.write("script.py", "import curses\ntry: curses.setupterm('dumb', 2); A = 1\n"
+                                             f"except curses.error as e: A = e\n{MAIN}print(A)\n")
+        self.bed.quick([script])
+        self.assert_fits(script, {})
+        self.assert_refused(script, {"TERMINFO": "/nowhere"}, "TERMINFO")
+
+    def test_rung_of_the_interpreter(self):
+        """What the start of the interpreter reads counts there too: the user's site directory is below HOME."""
+        script = self.bed.write("script.py", f"import site, sys\nA = sys.argv[1:]\n{MAIN}print(site.USER_SITE)\n")
+        self.bed.quick([script])
+        self.assertEqual("interpreter", self.bed.status(script)["rung"])
+        self.assert_fits(script, {"VAR": "one"})
+        self.assert_refused(script, {"HOME": self.bed.work}, "HOME")
+
+    def test_nothing_is_seen_in_main(self):
+        script = self.bed.write("script.py", UNSEEN)
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                self.assert_same([script], python=python, plain=[python, script], env={"VAR": "one"})
+                changed = {"VAR": "two"}
+                self.assertEqual(self.bed.run([python, script], env=changed), self.bed.quick([script], python, env=changed))
+
+    def test_records_of_variables(self):
+        trace = self.trace("import os; os.environ.get('VAR'); os.getenv('UNSET'); os.getenv('LANG')", env={"VAR": "one"})
+        self.assertEqual(("one", None), (trace.variables["VAR"], trace.variables["UNSET"]))
+        self.assertNotIn("LANG", trace.variables)
+        self.assertNotIn("PATH", trace.variables)
+        self.assertFalse(trace.everything)
+        whole = self.trace("import os; dict(os.environ)", env={"VAR": "one"})
+        self.assertTrue(whole.everything)
+        self.assertEqual({"VAR", "HOME", "PATH", "TERM"}, whole.variables.keys() & {"VAR", "HOME", "PATH", "TERM", "SHLVL"})
+
+    def test_records_of_files(self):
+        for rung in (1, 2):
+            read = self.bed.write("read.txt", "text")
+            script = self.bed.write("script.py", f"import os\nopen({read!r}).close()\ntry: open('absent')\nexcept OSError: pass\n"
+                                                 f"os.stat('/etc/hostname')\n{MAIN}pass\n")
+            before = {path: template.identity(path) for path in (read, script, harness.PYTHON, template.HOOK)}
+            trace = template.trace_of(self.bed, script, rung=rung)
+            if rung == 2:  # the script runs in the command
+                del before[read]
+            for path, identity in before.items():
+                self.assertEqual(identity, trace.files[path], path)
+            self.assertEqual(rung == 2, self.bed.path("absent") not in trace.files)
+            self.assertIsNone(trace.files.get(self.bed.path("absent")))
+            self.assertIsNone(trace.files["/usr/pyvenv.cfg"])
+            self.assertTrue(any("/libc.so" in path or "/libc-" in path for path in trace.files), trace.files)
+            self.assertTrue(any(path.endswith("/os.py") or "/encodings/" in path for path in trace.files))
+            self.assertFalse([path for path in trace.files if path.startswith(("/proc", "/dev", "/sys"))])
+
+    def test_records_of_modules(self):
+        os.makedirs(self.bed.path("package/sub"))
+        os.mkdir(self.bed.path("space"))
+        for name in ("package/__init__.py", "package/sub/__init__.py", "package/one.py", "plain.py", "space/inner.py"):
+            self.bed.write(name, "")
+        with zipfile.ZipFile(self.bed.path("zipped.zip"), "w") as archive:
+            archive.writestr("in_zip.py", "")
+        absent = self.bed.path("absent")
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                trace = self.trace(f"""
+import importlib, sys
+sys.path += [{absent!r}, {self.bed.path('zipped.zip')!r}]
+import package.sub, plain, space.inner, in_zip, _ctypes
+importlib.import_module('package.one')
+for name in ('nowhere', 'package.missing'):
+    try: importlib.import_module(name)
+    except ImportError: pass
+""", python=python)
+                for name in ("package/__init__.py", "package/one.py", "package/sub/__init__.py", "plain.py",
+                             "space/inner.py", "zipped.zip"):
+                    path = self.bed.path(name)
+                    self.assertEqual(template.identity(path), trace.files[path])
+                self.assertIsNone(trace.files[absent])
+                self.assertTrue([path for path in trace.files if "/_ctypes." in path])
+                asked, found = trace.directories[self.bed.work]
+                self.assertLessEqual({"package", "plain", "space", "nowhere", "importlib"} - {"importlib"}, asked)
+                self.assertEqual({"package", "plain.py", "space"}, found & {"package", "plain.py", "space", "zipped.zip"})
+                asked, found = trace.directories[self.bed.path("package")]
+                self.assertEqual({"__init__", "one", "sub", "missing"}, asked)
+                self.assertEqual({"__init__.py", "one.py", "sub"}, found)
+                self.assertEqual(({"__init__", "inner"}, {"inner.py"}), trace.directories[self.bed.path("space")])
+
+    def test_records_of_listed_directories(self):
+        os.mkdir(self.bed.path("plugins"))
+        for name in ("a.txt", ".hidden"):
+            self.bed.write("plugins/" + name, "")
+        for call in ("os.listdir('plugins')", "list(os.scandir('plugins'))", "list(os.walk('plugins'))",
+                     "__import__('glob').glob('plugins/*.py')", "list(__import__('pathlib').Path('plugins').iterdir())"):
+            with self.subTest(call):
+                trace = self.trace(f"import os\n{call}")
+                self.assertEqual(({"*"}, {"a.txt", ".hidden"}), trace.directories[self.bed.path("plugins")])
+        trace = self.trace("import os\ntry: os.listdir('none')\nexcept OSError: pass")
+        self.assertEqual(({"*"}, set()), trace.directories[self.bed.path("none")])
+
+    def test_identities_are_those_of_before(self):
+        """What the prelude changes after it has read it differs from the record."""
+        module = self.bed.write("changing.py", "A = 1\n")
+        read = self.bed.write("read.txt", "text")
+        trace = self.trace(f"import os, changing\nopen({read!r}).read()\nos.utime({module!r}, (1, 1))\nos.utime({read!r}, (1, 1))")
+        for path in (module, read):
+            self.assertNotEqual(template.identity(path), trace.files[path])
+
+    def test_virtual_environment(self):
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                venv = self.bed.path("venv" + version)
+                subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True, capture_output=True)
+                packages = os.path.join(venv, "lib", "python" + ".".join(version.split(".")[:2]), "site-packages")
+                link = os.path.join(packages, "more.pth")
+                with open(link, "w") as file:
+                    file.write("import os; os.environ.get('READ_BY_PTH')\n")
+                trace = self.trace("import json", python=os.path.join(venv, "bin", "python"))
+                for path in (os.path.join(venv, "pyvenv.cfg"), link):
+                    self.assertEqual(template.identity(path), trace.files[path])
+                self.assertEqual("*", *trace.directories[packages][0])
+                self.assertIn("READ_BY_PTH", trace.variables)
+
+
+if __name__ == "__main__":
+    harness.main()
