@@ -49,7 +49,6 @@ void Freshness::forget() {
 }
 
 Freshness::Seen Freshness::look() {
-    if (away_) return {};
     board_.set_doubt(true);
     const Watches::Events events = watches_.read();
     Seen seen{events.concern, std::nullopt};
@@ -63,13 +62,17 @@ Freshness::Seen Freshness::look() {
 void Freshness::look_away() {
     away_ = true;
     tell_blind();
+    watches_.mute();
 }
 
-/// Doubt comes before sight: a spare has either itself looked or is in doubt.
-void Freshness::look_back() {
+/// A spare that finds the board not blind any more finds doubt, until all has been compared.
+Freshness::Seen Freshness::look_back() {
     board_.set_doubt(true);
     away_ = false;
-    tell_blind();
+    const Seen seen{false, place_and_compare()};
+    changed_ = changed_ || seen.changed;
+    if (!changed_) board_.set_doubt(false);
+    return seen;
 }
 
 }  // namespace quicken::server

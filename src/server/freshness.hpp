@@ -49,10 +49,9 @@ class Freshness {
     /// Reads the events that wait, and compares if one concerns the trace.
     Seen look();
 
-    /// The spares are to look for themselves, and events stay where they are, until look_back(),
-    /// after which look() is to be called.
+    /// What told of unrelated things is not watched, and the spares look for themselves, until look_back().
     void look_away();
-    void look_back();
+    Seen look_back();
 
     /// What is different now, in words.
     std::optional<std::string> difference() const { return trace_.difference(); }

@@ -152,7 +152,7 @@ void Supervisor::set_state(State state, std::string reason) {
     state_ = state;
     reason_ = std::move(reason);
     // In other states nobody serves, and what has happened is looked at before somebody does.
-    changes_.enable(state_ == State::ready && !away_timer_);
+    changes_.enable(state_ == State::ready);
     update_accepting();
     update_idle_timer();
     if (changed_) changed_();
@@ -447,27 +447,27 @@ void Supervisor::doubt(Fd connection) {
     last_doubt_ = Clock::now();
     vain_doubts_ = in_a_row ? vain_doubts_ + 1 : 1;
     if (vain_doubts_ >= k_max_vain) look_away();
+    if (state_ != State::ready) return stale(std::move(connection));
     if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
 }
 
 /// There is so much going on beside the files that clients would run out of retries.
 void Supervisor::look_away() {
-    if (away_timer_) return;
+    vain_doubts_ = 0;
     freshness_.look_away();
-    changes_.enable(false);
+    look();
     away_timer_ = loop_.after(k_away, [this] {
         away_timer_.reset();
-        vain_doubts_ = 0;
-        freshness_.look_back();
-        if (state_ != State::ready) return;
-        changes_.enable(true);
-        look();
+        act_on(freshness_.look_back());
     });
 }
 
 void Supervisor::look() {
-    const Freshness::Seen seen = freshness_.look();
-    if (seen.changed) went_stale(*seen.changed);
+    act_on(freshness_.look());
+}
+
+void Supervisor::act_on(const Freshness::Seen& seen) {
+    if (seen.changed && state_ == State::ready) went_stale(*seen.changed);
 }
 
 /// Nobody waits yet who could not be served as well by a template of later.

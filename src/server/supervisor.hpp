@@ -128,6 +128,7 @@ class Supervisor {
     void doubt(Fd connection);
     void hold(Fd connection);
     void look();
+    void act_on(const Freshness::Seen& seen);
     void look_away();
     void went_stale(const std::string& what);
     void await_quiet();

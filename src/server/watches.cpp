@@ -176,7 +176,7 @@ Watches::Watched* Watches::watch(const std::string& path, std::uint32_t mask) {
         return nullptr;
     }
     Watched& watched = watched_[descriptor];
-    if (watched.round != round_) watched = {path, {}, {}, false, false, round_};
+    if (watched.round != round_) watched = {path, {}, {}, false, false, false, round_};
     if (watched_.size() <= limit_) return &watched;
     go_blind(fmt::format("more than {} watches", limit_));
     inotify_rm_watch(fd_.get(), descriptor);
@@ -214,7 +214,7 @@ void Watches::note_filesystem(dev_t device, const std::string& path) {
     }
 }
 
-bool Watches::concerns(Watched& watched, const inotify_event& event) const {
+bool Watches::concerns(const Watched& watched, const inotify_event& event) {
     if (event.len == 0) return true;
     const std::string_view name = event.name;
     if ((event.mask & k_entries) == 0) return false;  // an entry's own metadata
@@ -228,10 +228,21 @@ void Watches::note(const inotify_event& event, Events& events) {
         return;
     }
     const auto found = watched_.find(event.wd);
-    if (found == watched_.end() || !concerns(found->second, event)) return;
+    if (found == watched_.end()) return;
+    if (!concerns(found->second, event)) {
+        found->second.noisy = true;
+        return;
+    }
     events.concern = true;
     if ((event.mask & ~k_content) != 0) events.paths = true;
     if ((event.mask & IN_IGNORED) != 0) watched_.erase(found);
+}
+
+void Watches::mute() {
+    std::erase_if(watched_, [this](const auto& each) {
+        if (each.second.noisy) inotify_rm_watch(fd_.get(), each.first);
+        return each.second.noisy;
+    });
 }
 
 Watches::Events Watches::read() {

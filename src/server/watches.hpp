@@ -55,6 +55,8 @@ class Watches {
     };
     /// Reads all events that are queued when it is called.
     Events read();
+    /// Ends the watches that have told nothing but what concerns nobody, until they are placed anew.
+    void mute();
     std::size_t count() const { return watched_.size(); }
 
  private:
@@ -65,6 +67,7 @@ class Watches {
         std::set<std::string, std::less<>> stems;
         bool all = false;
         bool from_above = false;  // also watched in its parent, as it is empty
+        bool noisy = false;       // has told what concerns nobody
         std::uint64_t round = 0;
     };
     struct Node {
@@ -79,7 +82,7 @@ class Watches {
     void watch_name(const std::string& directory, const std::string& name);
     void note_filesystem(dev_t device, const std::string& path);
     void go_blind(const std::string& reason);
-    bool concerns(Watched& watched, const inotify_event& event) const;
+    static bool concerns(const Watched& watched, const inotify_event& event);
     void note(const inotify_event& event, Events& events);
 
     Fd fd_;
