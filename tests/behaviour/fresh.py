@@ -4,12 +4,13 @@ The script imports a module three levels down and prints its word and the time
 at which its template was made: the token tells whether it is still the same one.
 """
 
+import glob
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -213,6 +214,94 @@ class Fresh(harness.Case):
         os.rename(self.program.path("outer"), self.program.path("old"))
         os.rename(self.program.path("next"), self.program.path("outer"))
         self.assert_words("next")
+
+    # --- installations
+
+    def make_environment(self):
+        """A virtual environment; its interpreter and its site-packages."""
+        environment = self.bed.path("venv")
+        subprocess.run([harness.PYTHON, "-m", "venv", "--without-pip", environment], check=True)
+        return environment, glob.glob(environment + "/lib/python3*/site-packages")[0]
+
+    def test_package_installed_upgraded_and_removed(self):
+        environment, packages = self.make_environment()
+        python = environment + "/bin/python3"
+
+        def run():
+            return self.program.run(python=python)[:2]
+
+        self.assertEqual(["w000", "None"], run())
+        for word in ("e1", "e2"):
+            os.mkdir(packages + "/extra.new")
+            with open(packages + "/extra.new/__init__.py", "w") as file:
+                file.write(leaf(word))
+            shutil.rmtree(packages + "/extra", ignore_errors=True)
+            os.rename(packages + "/extra.new", packages + "/extra")
+            self.assertEqual(["w000", word], run())
+            self.assertEqual(["w000", word], run())
+        shutil.rmtree(packages + "/extra")
+        self.assertEqual(["w000", "None"], run())
+        self.assertEqual(["w000", "None"], run())
+
+    def test_pth_file(self):
+        environment, packages = self.make_environment()
+        python = environment + "/bin/python3"
+        os.mkdir(self.bed.path("editable"))
+        with open(self.bed.path("editable/extra.py"), "w") as file:
+            file.write(leaf("e1"))
+        self.assertEqual("None", self.program.run(python=python)[1])
+        self.assertEqual("None", self.program.run(python=python)[1])
+        with open(packages + "/editable.pth", "w") as file:
+            file.write(self.bed.path("editable") + "\n")
+        self.assertEqual("e1", self.program.run(python=python)[1])
+        os.unlink(packages + "/editable.pth")
+        self.assertEqual("None", self.program.run(python=python)[1])
+
+    def test_environment_made_to_see_the_systems_packages(self):
+        environment, _packages = self.make_environment()
+        script = self.bed.write("sees.py", "import sys\nSEES = '/usr/lib/python3/dist-packages' in sys.path\n"
+                                           "if __name__ == '__main__':\n    print(SEES)\n")
+        python = environment + "/bin/python3"
+        for _ in range(2):
+            self.assertEqual(b"False\n", self.bed.quick([script], python=python).stdout)
+        with open(environment + "/pyvenv.cfg") as file:
+            text = file.read()
+        in_place(environment + "/pyvenv.cfg", text.replace("system-site-packages = false", "system-site-packages = true"))
+        for _ in range(2):
+            self.assertEqual(b"True\n", self.bed.quick([script], python=python).stdout)
+
+    def test_interpreter_upgraded(self):
+        """The program is served by the new one: the old one's inode is nobody's any more."""
+        python = self.bed.path("python3")
+        shutil.copy(os.path.realpath(harness.PYTHON), python)
+        script = self.bed.write("which.py", "import os\nif __name__ == '__main__':\n"
+                                            "    print(os.stat('/proc/self/exe').st_ino)\n")
+        for _ in range(2):
+            self.assertEqual(os.stat(python).st_ino, int(self.bed.quick([script], python=python).stdout))
+        shutil.copy(os.path.realpath(harness.PYTHON), python + "~")
+        os.rename(python + "~", python)
+        for _ in range(2):
+            self.assertEqual(os.stat(python).st_ino, int(self.bed.quick([script], python=python).stdout))
+
+    def test_quicken_upgraded(self):
+        """Server and hook are those of the new installation, although the version is the same."""
+        prefix = self.bed.path("prefix")
+        for part in ("bin", "libexec", "share"):
+            if os.path.isdir(os.path.join(harness.PREFIX, part)):
+                shutil.copytree(os.path.join(harness.PREFIX, part), os.path.join(prefix, part))
+        script = self.bed.write("parent.py", "import os\nif __name__ == '__main__':\n    print(os.getppid())\n")
+        quicken = [prefix + "/bin/quicken", "run", "--file", script]
+        for upgraded in ("quicken-interp.so", "quicken-server", "quicken-session"):
+            with self.subTest(upgraded=upgraded):
+                server = self.bed.run(quicken).stdout
+                self.assertEqual(server, self.bed.run(quicken).stdout)
+                path = prefix + "/libexec/quicken/" + upgraded
+                shutil.copy(path, path + "~")
+                os.rename(path + "~", path)
+                fresh = self.bed.run(quicken)
+                self.assertEqual((0, b""), (fresh.status, fresh.stderr))
+                self.assertNotEqual(server, fresh.stdout)
+                self.assertEqual(fresh.stdout, self.bed.run(quicken).stdout)
 
     # --- what does not concern it
 
