@@ -76,9 +76,9 @@ struct Message {
 inline constexpr int k_first_fd = 800;
 
 /// Environment variable by which a template finds its fds: decimal numbers
-/// "control,handoff,listen,board,session,library,rung", removed before Python sees it. `session` is
-/// quicken-session, `library` is the hook's own if
-/// it was preloaded by an fd, else -1.
+/// "control,handoff,listen,board,session,library,rung,changes", removed before Python sees it. `session` is
+/// quicken-session, `library` is the hook's own if it was preloaded by an fd, else -1. `changes` is the
+/// supervisor's inotify(7) instance, -1 if there is none: a spare asks whether events wait, and reads none.
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 
 /// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,

@@ -19,6 +19,7 @@ nlohmann::ordered_json to_json(const Properties& p) {
             {"pid", p.pid},
             {"state", p.state},
             {"reason", p.reason},
+            {"stale", p.stale},
             {"rung", p.rung},
             {"since", static_cast<double>(p.since) / 1e6},
             {"commands_run", p.commands_run},

@@ -64,6 +64,7 @@ void read_property(sd_bus_message& message, std::string_view name, Properties& p
         {"InterpreterVersion", p.interpreter_version},
         {"State", p.state},
         {"Reason", p.reason},
+        {"Stale", p.stale},
         {"Rung", p.rung},
         {"Activation", p.activation},
     };

@@ -16,7 +16,7 @@ namespace quicken::ctl {
 /// The properties of org.quicken.Server1 (ARCHITECTURE.md).
 struct Properties {
     std::string version, instance, what, name, directory, interpreter, interpreter_version, state, reason,
-        rung, activation;
+        stale, rung, activation;
     std::vector<std::string> interpreter_options;
     std::vector<std::uint32_t> commands;  // pids
     std::uint32_t pid = 0;

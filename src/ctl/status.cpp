@@ -48,6 +48,7 @@ void print_up(const Properties& p, const Selection& selection) {
     row("pid", fmt::format("{}", p.pid));
     row("state", join(p.state, dropin::printable(p.reason)));
     row("fork point", p.rung.empty() ? "" : "after the " + p.rung);
+    row("last change", dropin::printable(p.stale));
     row("since", moment(p.since));
     row("commands", commands_text(p));
     row("idle timeout", fmt::format("{:g} s", p.idle_timeout));

@@ -25,6 +25,10 @@ class Board {
     bool retire(std::uint32_t slot);
     control::SlotState state(std::uint32_t slot) const { return memory_->slots[slot].state.load(); }
     void set_stale(bool stale) { memory_->stale.store(stale ? 1 : 0); }
+    void set_doubt(bool doubt) { memory_->doubt.store(doubt ? 1 : 0); }
+    void set_blind(bool blind) { memory_->blind.store(blind ? 1 : 0); }
+    bool doubt() const { return memory_->doubt.load() != 0; }
+    bool blind() const { return memory_->blind.load() != 0; }
     int fd() const { return fd_.get(); }
 
  private:

@@ -37,6 +37,7 @@ std::string text_property(const ControlObject& object, std::string_view name) {
     if (name == "Instance") return supervisor.place().instance;
     if (name == "State") return supervisor.state_name();
     if (name == "Reason") return supervisor.reason();
+    if (name == "Stale") return supervisor.stale_reason();
     if (name == "Rung") return supervisor.rung_name();
     if (name == "Activation") return object.activation();
     if (name == "InterpreterVersion") return supervisor.interpreter_version();
@@ -134,6 +135,7 @@ const sd_bus_vtable k_vtable[] = {
     SD_BUS_PROPERTY("Pid", "u", Guarded<get_number>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("State", "s", Guarded<get_text>::call, 0, 0),
     SD_BUS_PROPERTY("Reason", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Stale", "s", Guarded<get_text>::call, 0, 0),
     SD_BUS_PROPERTY("Rung", "s", Guarded<get_text>::call, 0, 0),
     SD_BUS_PROPERTY("Since", "t", Guarded<get_number>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("CommandsRun", "t", Guarded<get_number>::call, 0, 0),

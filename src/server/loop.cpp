@@ -61,6 +61,11 @@ void Source::enable(bool on) const {
     if (state_ != nullptr) sd_event_source_set_enabled(state_->source, on ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
+void Source::limit(double seconds, unsigned calls) const {
+    const auto microseconds = static_cast<std::uint64_t>(seconds * 1e6);
+    check(sd_event_source_set_ratelimit(state_->source, microseconds, calls), "limit a source of");
+}
+
 Loop::Loop() {
     check(sd_event_new(&event_), "make");
 }

@@ -20,6 +20,8 @@ class Source {
     explicit operator bool() const { return state_ != nullptr; }
     void reset() { state_.reset(); }
     void enable(bool on) const;
+    /// At most `calls` in `seconds`; what is ready beyond them waits.
+    void limit(double seconds, unsigned calls) const;
 
     struct State;
 

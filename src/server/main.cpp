@@ -64,6 +64,8 @@ Place find_place() {
     const std::filesystem::path ours = std::filesystem::read_symlink("/proc/self/exe").parent_path();
     place.library = ours / "quicken-interp.so";
     const std::string session = ours / "quicken-session";
+    place.own.add(ours / "quicken-server", identity_of("/proc/self/exe"));
+    for (const std::string& file : {place.library, session}) place.own.add(file, identity_of(file));
     place.session = Fd(open(session.c_str(), O_PATH | O_CLOEXEC));
     if (!place.session) throw_errno("open", session);
     return place;

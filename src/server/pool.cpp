@@ -17,6 +17,7 @@
 #include "common/error.hpp"
 #include "connection.hpp"
 #include "log.hpp"
+#include "message.hpp"
 
 namespace quicken::server {
 
@@ -245,31 +246,19 @@ void Pool::drain() {
 }
 
 bool Pool::receive_one() {
-    control::Message message{};
-    iovec part{&message, sizeof message};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> ancillary{};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = ancillary.data();
-    header.msg_controllen = ancillary.size();
-    if (recvmsg(our_end_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) !=
-        static_cast<ssize_t>(sizeof message)) {
-        return false;
+    Packet packet = receive_packet(our_end_.get());
+    if (!packet.complete()) return false;
+    // The command is there all the same.
+    if (!packet.passed) {
+        log(Level::warning, "the connection of process {} was lost on its way", packet.message.pid);
     }
-    // Without room for one more fd it is lost (MSG_CTRUNC, unix(7)); the command is there all the same.
-    const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    int fd = -1;
-    if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len >= CMSG_LEN(sizeof fd)) {
-        std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    }
-    if (fd < 0) log(Level::warning, "the connection of process {} was lost on its way", message.pid);
-    handed_over(message, Fd(fd));
+    handed_over(packet.message, std::move(packet.passed));
     return true;
 }
 
 void Pool::handed_over(const control::Message& message, Fd connection) {
     if (message.kind == control::MessageKind::stale) return listener_.stale(std::move(connection));
+    if (message.kind == control::MessageKind::doubt) return listener_.doubt(std::move(connection));
     if (message.kind == control::MessageKind::needs_session) return listener_.needs_session(connection);
     Child& child = children_[message.pid];
     child.group = message.group;

@@ -30,6 +30,7 @@ class Pool {
     struct Listener {
         std::function<void()> changed;                 // a spare or a command came or went
         std::function<void(Fd)> stale;                 // a spare was not fit for this client
+        std::function<void(Fd)> doubt;                 // a spare could not tell whether it was
         std::function<void(const Fd&)> needs_session;  // a spare without one met a client with a terminal
     };
 

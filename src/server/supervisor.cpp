@@ -43,6 +43,15 @@ constexpr double k_accept_pause = 0.1;      // s, while there are no fds
 constexpr double k_follow = 0.2;            // s between looks at the clients of running commands
 constexpr double k_lock_timeout = 0.5;      // s for the directory's lock when told to stop
 constexpr double k_max_seconds = 1e9;       // no timer is longer
+constexpr double k_quiet = 0.2;             // s
+constexpr double k_max_pause = 3600;        // s, of what is doubled
+constexpr unsigned k_max_stale_starts = 3;
+constexpr double k_churn_pause = 10;  // s
+constexpr double k_looks_in = 0.1;    // s; a client in doubt does not wait for it
+constexpr unsigned k_looks = 10;      // at changes in that time
+constexpr double k_vain = 1;          // s
+constexpr unsigned k_max_vain = 3;    // doubts for nothing, before spares look for themselves
+constexpr double k_away = 1;          // s for which they do
 
 /// Seconds, or nothing if `text` is not a number >= 0.
 std::optional<double> parse_seconds(const char* text) {
@@ -96,9 +105,13 @@ std::optional<FileId> file_id(const std::string& path) {
 Supervisor::Supervisor(Loop& loop, Place place)
     : loop_(loop),
       place_(std::move(place)),
+      freshness_(board_),
       pool_(loop, board_,
             {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); },
+             [this](Fd connection) { doubt(std::move(connection)); },
              [this](const Fd& connection) { needs_session(connection); }}),
+      quiet_(k_quiet),
+      churn_pause_(k_churn_pause),
       idle_timeout_(k_default_idle_timeout) {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("become", "the reaper of all commands");
     if (!place_.own_path.empty()) own_socket_ = file_id(place_.own_path);
@@ -106,6 +119,11 @@ Supervisor::Supervisor(Loop& loop, Place place)
     children_ = loop.on_signal(SIGCHLD, [this] { child_ended(); });
     terminate_ = loop.on_signal(SIGTERM, [this] { stop(false); });
     interrupt_ = loop.on_signal(SIGINT, [this] { stop(false); });
+    if (freshness_.fd() >= 0) {
+        changes_ = loop.on_io(freshness_.fd(), EPOLLIN, [this](std::uint32_t) { look(); });
+        changes_.limit(k_looks_in, k_looks);
+        changes_.enable(false);
+    }
     update_idle_timer();
 }
 
@@ -133,6 +151,8 @@ const char* Supervisor::rung_name() const {
 void Supervisor::set_state(State state, std::string reason) {
     state_ = state;
     reason_ = std::move(reason);
+    // In other states nobody serves, and what has happened is looked at before somebody does.
+    changes_.enable(state_ == State::ready);
     update_accepting();
     update_idle_timer();
     if (changed_) changed_();
@@ -222,14 +242,18 @@ bool Supervisor::apply_settings(const Connection& connection, const Program& pro
 // --- the template ------------------------------------------------------------------
 
 void Supervisor::warm(control::Rung rung) {
+    quiet_timer_.reset();
+    if (const auto changed = place_.own.difference()) return upgraded(*changed);
     rung_ = rung;
     set_state(State::warming);
     try {
         template_ = std::make_unique<TemplateProcess>(
             loop_, *program_, rung,
             Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.session.get(),
-                        place_.fd_limit},
-            place_.library, [this](const control::Message& message) { template_said(message); });
+                        freshness_.fd(), place_.fd_limit},
+            place_.library, [this](const control::Message& message, Fd passed) {
+                template_said(message, std::move(passed));
+            });
     } catch (const Error& error) {
         return refuse(error.what(), error.code() != 0);
     }
@@ -240,10 +264,10 @@ void Supervisor::warm(control::Rung rung) {
     });
 }
 
-void Supervisor::template_said(const control::Message& message) {
+void Supervisor::template_said(const control::Message& message, Fd passed) {
     switch (message.kind) {
         case control::MessageKind::ready:
-            return template_ready(message);
+            return template_ready(message, passed);
         case control::MessageKind::unfit:
             return template_unfit(message);
         case control::MessageKind::forked:
@@ -258,9 +282,33 @@ void Supervisor::template_said(const control::Message& message) {
     }
 }
 
-void Supervisor::template_ready(const control::Message& message) {
+/// Watches what the template has read; returns what has changed since. Throws Error for what is no trace.
+std::optional<std::string> Supervisor::begin_trace(const Fd& memory) {
+    if (!memory) {
+        freshness_.forget();
+        return std::nullopt;
+    }
+    Trace trace = Trace::read(memory);
+    for (const TracedFile& file : place_.own.files()) trace.add(file.path, file.identity);
+    return freshness_.begin(std::move(trace));
+}
+
+void Supervisor::template_ready(const control::Message& message, const Fd& trace) {
     if (state_ != State::warming) return;
     warm_timer_.reset();
+    try {
+        if (const auto changed = begin_trace(trace)) return stale_at_once(*changed);
+    } catch (const Error& error) {
+        const std::string reason = error.what();
+        drop_template();
+        return next_rung(rung_, reason);
+    }
+    stale_starts_ = 0;
+    if (rung_ == control::Rung::prelude) {
+        churn_pause_ = k_churn_pause;
+        churn_timer_.reset();
+    }
+    used_before_ = pool_.commands_run();
     ready_since_ = Clock::now();
     version_ = message.text;
     board_.set_stale(false);
@@ -364,20 +412,122 @@ void Supervisor::template_lost(const std::string& how, bool passing) {
     warm(rung_);
 }
 
+// --- freshness -----------------------------------------------------------------------
+
+void Supervisor::hold(Fd connection) {
+    if (!connection) return;
+    held_.emplace_back(loop_, std::move(connection), Connection::AlreadyRead{},
+                       [this](Connection& gone, const std::optional<Program>&) { drop(gone); });
+    held_.back().reply(wire::ReplyKind::warming, 0, {});
+}
+
 /// Its client waits for the next template. It is told to connect anew if none is to come: a spare's last word
 /// may be read after its template has been dropped.
 void Supervisor::stale(Fd connection) {
-    if (state_ != State::ready && state_ != State::warming) {
+    const bool dropped = state_ == State::idle && program_;
+    if (state_ != State::ready && state_ != State::warming && !dropped) {
         if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
         return;
     }
     board_.set_stale(true);
-    if (connection) {
-        held_.emplace_back(loop_, std::move(connection), Connection::AlreadyRead{},
-                           [this](Connection& gone, const std::optional<Program>&) { drop(gone); });
-        held_.back().reply(wire::ReplyKind::warming, 0, {});
+    hold(std::move(connection));
+    if (state_ == State::ready) {
+        stale_reason_ = freshness_.difference().value_or("the script has changed");
+        log(Level::info, "stale: {}", stale_reason_);
+        restart();
     }
-    if (state_ == State::ready) restart();
+    if (dropped) warm(control::Rung::prelude);
+}
+
+/// A spare has met a client while there was something that we had not looked at.
+void Supervisor::doubt(Fd connection) {
+    if (state_ == State::ready) look();
+    if (state_ != State::ready) return stale(std::move(connection));
+    const bool in_a_row = seconds_since(last_doubt_) < k_vain;
+    last_doubt_ = Clock::now();
+    vain_doubts_ = in_a_row ? vain_doubts_ + 1 : 1;
+    if (vain_doubts_ >= k_max_vain) look_away();
+    if (state_ != State::ready) return stale(std::move(connection));
+    if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
+}
+
+/// There is so much going on beside the files that clients would run out of retries.
+void Supervisor::look_away() {
+    vain_doubts_ = 0;
+    freshness_.look_away();
+    look();
+    away_timer_ = loop_.after(k_away, [this] {
+        away_timer_.reset();
+        act_on(freshness_.look_back());
+    });
+}
+
+void Supervisor::look() {
+    act_on(freshness_.look());
+}
+
+void Supervisor::act_on(const Freshness::Seen& seen) {
+    if (seen.changed && state_ == State::ready) went_stale(*seen.changed);
+}
+
+/// Nobody waits yet who could not be served as well by a template of later.
+void Supervisor::went_stale(const std::string& what) {
+    log(Level::info, "stale: {}", what);
+    stale_reason_ = what;
+    early_losses_ = 0;
+    board_.set_stale(true);
+    drop_template();
+    pool_.retire_spares();
+    if (state_ != State::ready) return;  // the template's last word has changed it
+    const bool used = pool_.commands_run() != used_before_;
+    quiet_ = used ? k_quiet : std::min(2 * quiet_, k_max_pause);
+    set_state(State::idle, what);
+    await_quiet();
+}
+
+void Supervisor::await_quiet() {
+    quiet_timer_ = loop_.after(quiet_, [this] {
+        quiet_timer_.reset();
+        if (state_ != State::idle) return;
+        if (!freshness_.look().concerned) return warm(control::Rung::prelude);
+        quiet_ = std::min(2 * quiet_, k_max_pause);
+        await_quiet();
+    });
+}
+
+/// A template that is not right although it is new. After several in a row what it reads is taken to change
+/// always, be it by the prelude itself.
+void Supervisor::stale_at_once(const std::string& what) {
+    log(Level::info, "stale before it was ready: {}", what);
+    stale_reason_ = what;
+    drop_template();
+    if (state_ != State::warming) return;
+    if (++stale_starts_ < k_max_stale_starts) {
+        if (!held_.empty()) return warm(rung_);
+        quiet_ = std::min(2 * quiet_, k_max_pause);
+        set_state(State::idle, what);
+        return await_quiet();
+    }
+    stale_starts_ = 0;
+    next_rung(rung_, what + " while the prelude runs", true);
+    churn_timer_ = loop_.after(churn_pause_, [this] {
+        if (state_ == State::ready) restart();
+    });
+    churn_pause_ = std::min(2 * churn_pause_, k_max_pause);
+}
+
+/// The template's hook, or we ourselves, are not what a client of the same version would start now. While
+/// commands need us their successors run plainly; then the next server is the new one.
+void Supervisor::upgraded(const std::string& what) {
+    const std::string reason = "quicken has been upgraded: " + what;
+    if (!pool_.commands().empty() || !give_up_socket(0)) return refuse(reason, true);
+    log(Level::info, "{}: exit", reason);
+    set_state(State::stopping);
+    for (const Connection& each : held_) {
+        if (each.complete()) each.reply(wire::ReplyKind::retry, 0, {});
+    }
+    held_.clear();
+    end();
 }
 
 /// Its client connects anew and waits in the socket's queue for a spare that has one.
@@ -389,7 +539,7 @@ void Supervisor::needs_session(const Fd& connection) {
 }
 
 void Supervisor::restart() {
-    if (state_ == State::idle || state_ == State::stopping) return;
+    if (!program_ || state_ == State::stopping) return;
     log(Level::info, "making another template of {}", program_->name());
     early_losses_ = 0;
     board_.set_stale(true);
@@ -465,7 +615,8 @@ void Supervisor::update_idle_timer() {
     idle_timer_.reset();
     if (state_ == State::warming || state_ == State::stopping) return;
     if (!held_.empty() || !pool_.commands().empty()) return;
-    double seconds = state_ == State::ready ? idle_timeout_ : std::min(idle_timeout_, k_no_program_timeout);
+    const bool served = state_ == State::ready || (state_ == State::idle && program_);
+    double seconds = served ? idle_timeout_ : std::min(idle_timeout_, k_no_program_timeout);
     // Those who are refused do not keep us: the next server may find that it can serve.
     if (state_ == State::refusing) seconds = std::max(0.0, seconds - seconds_since(refusing_since_));
     idle_timer_ = loop_.after(seconds, [this] { idle_time_over(); });

@@ -6,6 +6,12 @@
 //                              └──► refusing ──another file, or after a reason that may pass──► warming
 //   any ──stop, TERM, idle time──► stopping ──no commands──► exit 0
 //
+// A template whose trace is not right any more (freshness.hpp) is dropped with its spares at once, so that
+// `ready` always means that it was right when it was last looked at. If nobody waits for another one, we are
+// `idle` until a client comes or the files have been quiet for a while: twice as long for each template in a
+// row that no client has used, so that files which always change cost nothing. A prelude whose own files
+// change again and again while it runs is left alone for a while: interpreter rung.
+//
 // Who accepts: in `ready` only spares do; in all other states but `stopping`
 // only the supervisor, and not before the last spare has been reaped: both on
 // one socket would have them serve the wrong client. An accept(2) of the supervisor is bounded all the same.
@@ -33,10 +39,12 @@
 #include "board.hpp"
 #include "common/fd.hpp"
 #include "connection.hpp"
+#include "freshness.hpp"
 #include "loop.hpp"
 #include "pool.hpp"
 #include "program.hpp"
 #include "template_process.hpp"
+#include "trace.hpp"
 
 namespace quicken::server {
 
@@ -59,6 +67,7 @@ struct Place {
     std::string own_path;   // the socket's path if it is ours to unlink; empty under systemd
     std::string library;    // the hook
     Fd session;             // quicken-session
+    Trace own;              // quicken's files, as they were when the server started
     rlimit fd_limit{};      // RLIMIT_NOFILE for templates
 };
 
@@ -76,6 +85,8 @@ class Supervisor {
     const Program* program() const { return program_ ? &*program_ : nullptr; }
     const Pool& pool() const { return pool_; }
     const std::string& reason() const { return reason_; }
+    /// What has made the last template that was dropped for it stale; empty if none was.
+    const std::string& stale_reason() const { return stale_reason_; }
     const std::string& interpreter_version() const { return version_; }
     /// "prelude", "interpreter", or "" while there is no template.
     const char* rung_name() const;
@@ -98,8 +109,10 @@ class Supervisor {
     bool apply_settings(const Connection& connection, const Program& program);
 
     void warm(control::Rung rung);
-    void template_said(const control::Message& message);
-    void template_ready(const control::Message& message);
+    void template_said(const control::Message& message, Fd passed);
+    void template_ready(const control::Message& message, const Fd& trace);
+    std::optional<std::string> begin_trace(const Fd& memory);
+    void stale_at_once(const std::string& what);
     void template_unfit(const control::Message& message);
     void template_ended(const siginfo_t& info);
     void template_lost(const std::string& how, bool passing);
@@ -112,6 +125,14 @@ class Supervisor {
     void discard_template();
     void reclaim_lost();
     void stale(Fd connection);
+    void doubt(Fd connection);
+    void hold(Fd connection);
+    void look();
+    void act_on(const Freshness::Seen& seen);
+    void look_away();
+    void went_stale(const std::string& what);
+    void await_quiet();
+    void upgraded(const std::string& what);
     void needs_session(const Fd& connection);
 
     void pool_changed();
@@ -130,9 +151,11 @@ class Supervisor {
     Loop& loop_;
     Place place_;
     Board board_;
+    Freshness freshness_;
     Pool pool_;
     State state_ = State::idle;
     std::string reason_;
+    std::string stale_reason_;
     std::string version_;
     std::optional<Program> program_;
     std::unique_ptr<TemplateProcess> template_;
@@ -143,6 +166,12 @@ class Supervisor {
     control::Rung rung_ = control::Rung::prelude;  // of the template, or of the last one
     bool passing_ = false;                         // the reason to refuse may pass
     unsigned early_losses_ = 0;                    // templates lost in a row soon after they were ready
+    unsigned stale_starts_ = 0;                    // templates in a row that were stale when they were ready
+    double quiet_ = 0;                             // s without changes before a template is made for nobody
+    double churn_pause_ = 0;                       // s on the interpreter rung because of stale_starts_
+    std::uint64_t used_before_ = 0;                // commands run before this template was ready
+    unsigned vain_doubts_ = 0;                     // in a row, each within k_vain of the one before
+    Clock::time_point last_doubt_;
     std::list<Connection> held_;
     bool sessions_ = false;  // spares are made with a session: a client has had a terminal
     double idle_timeout_;
@@ -158,6 +187,10 @@ class Supervisor {
     Source accept_timer_;
     Source stop_timer_;
     Source follow_timer_;
+    Source changes_;
+    Source quiet_timer_;
+    Source churn_timer_;
+    Source away_timer_;
 };
 
 }  // namespace quicken::server

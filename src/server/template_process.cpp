@@ -18,6 +18,8 @@
 
 #include "common/error.hpp"
 #include "common/target.hpp"
+#include "common/text.hpp"
+#include "message.hpp"
 
 namespace quicken::server {
 
@@ -51,7 +53,7 @@ struct Plan {
     std::vector<std::string> environment;
     std::vector<char*> argument_pointers;
     std::vector<char*> environment_pointers;
-    std::array<Fd, 5> inherited;  // control, handoff, listener, board, session
+    std::array<Fd, 6> inherited;  // control, handoff, listener, board, session, changes
     Fd library;                   // if the hook's path cannot be said in LD_PRELOAD
     int directory = -1;
     mode_t umask = 0;
@@ -102,10 +104,10 @@ std::vector<std::string> plan_environment(Plan& plan, const Program& program, co
     const char* others = program.variable("LD_PRELOAD");
     environment.push_back("LD_PRELOAD=" + preload_name(plan, library) +
                           (others != nullptr ? std::string(":") + others : ""));
-    environment.push_back(
-        fmt::format("{}={},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
-                    plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(),
-                    plan.inherited[4].get(), plan.library.get(), static_cast<unsigned>(rung)));
+    environment.push_back(fmt::format(
+        "{}={},{},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
+        plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(), plan.inherited[4].get(),
+        plan.library.get(), static_cast<unsigned>(rung), plan.inherited[5].get()));
     return environment;
 }
 
@@ -138,7 +140,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     umask(plan.umask);
     if (setrlimit(RLIMIT_NOFILE, &plan.fd_limit) != 0) fail();
     if (fchdir(plan.directory) != 0) fail();
-    for (const Fd& fd : plan.inherited) fcntl(fd.get(), F_SETFD, 0);
+    for (const Fd& fd : plan.inherited) fcntl(fd.get(), F_SETFD, 0);  // EBADF where there is none
     if (plan.library) fcntl(plan.library.get(), F_SETFD, 0);
     execve(plan.interpreter.c_str(), plan.argument_pointers.data(), plan.environment_pointers.data());
     fail();
@@ -178,9 +180,10 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
         throw_errno("make", "a socket pair");
     control_ = Fd(ends[0]);
     const Fd theirs(ends[1]);
-    plan.inherited = {high_copy(theirs.get()), high_copy(inheritance.handoff),
-                      high_copy(inheritance.listener), high_copy(inheritance.board),
-                      high_copy(inheritance.session)};
+    plan.inherited = {
+        high_copy(theirs.get()),         high_copy(inheritance.handoff),
+        high_copy(inheritance.listener), high_copy(inheritance.board),
+        high_copy(inheritance.session),  inheritance.changes < 0 ? Fd() : high_copy(inheritance.changes)};
     plan.directory = program.directory.get();
     plan.umask = program.request.umask;
     plan.fd_limit = inheritance.fd_limit;
@@ -206,14 +209,17 @@ bool TemplateProcess::order_spare(std::uint32_t slot, bool session) const {
 }
 
 bool TemplateProcess::receive_one() {
-    control::Message message{};
-    const ssize_t got = recv(control_.get(), &message, sizeof message, MSG_DONTWAIT);
-    if (got == 0) readable_.enable(false);  // its end is told by SIGCHLD
-    if (got != static_cast<ssize_t>(sizeof message)) return false;
-    message.text[control::k_text - 1] = '\0';
+    Packet packet = receive_packet(control_.get());
+    if (packet.size == 0) readable_.enable(false);  // its end is told by SIGCHLD
+    if (!packet.complete()) return false;
+    packet.message.text[control::k_text - 1] = '\0';
+    if (packet.lost && packet.message.kind == control::MessageKind::ready) {
+        packet.message.kind = control::MessageKind::unfit;
+        TextBuffer(packet.message.text).append("what it has read was lost: the server has no room for an fd");
+    }
     // May destroy this object.
     const Received received = received_;
-    received(message);
+    received(packet.message, std::move(packet.passed));
     return true;
 }
 

@@ -21,12 +21,14 @@ struct Inheritance {
     int board;
     int handoff;      // the spares' end
     int session;      // quicken-session, an O_PATH fd
+    int changes;      // inotify(7), or -1
     rlimit fd_limit;  // RLIMIT_NOFILE as the server was started with
 };
 
 class TemplateProcess {
  public:
-    using Received = std::function<void(const control::Message&)>;
+    /// With `ready` may come an fd: the trace (common/trace.hpp).
+    using Received = std::function<void(const control::Message&, Fd)>;
 
     /// Starts the program's interpreter with the hook `library`. Throws Error if that cannot be.
     TemplateProcess(Loop& loop, const Program& program, control::Rung rung, const Inheritance& inheritance,

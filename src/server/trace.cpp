@@ -1,0 +1,181 @@
+#include "trace.hpp"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <iterator>
+#include <memory>
+
+#include "common/error.hpp"
+#include "common/text.hpp"
+
+namespace quicken::server {
+
+namespace {
+
+using Stems = std::set<std::string, std::less<>>;
+
+[[noreturn]] void malformed(std::string_view what) {
+    throw Error(fmt::format("the template's trace is malformed: {}", what));
+}
+
+std::string content_of(const Fd& memory) {
+    struct stat status {};
+    if (fstat(memory.get(), &status) != 0) throw_errno("read", "the template's trace");
+    if (!S_ISREG(status.st_mode)) malformed("it is not in memory");
+    if (static_cast<std::uint64_t>(status.st_size) > trace::k_max_trace) malformed("it is too large");
+    std::string content(static_cast<std::size_t>(status.st_size), '\0');
+    std::size_t done = 0;
+    while (done < content.size()) {
+        const ssize_t got =
+            pread(memory.get(), content.data() + done, content.size() - done, static_cast<off_t>(done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw_errno("read", "the template's trace");
+        if (got == 0) malformed("it became shorter");
+        done += static_cast<std::size_t>(got);
+    }
+    return content;
+}
+
+std::string checked_path(std::string_view path) {
+    if (path.empty() || path.front() != '/') malformed("a path is not absolute");
+    if (path.size() >= PATH_MAX) malformed("a path is too long");
+    if (contains(path, '\0')) malformed("a path has a NUL");
+    return std::string(path);
+}
+
+/// Another process finds something else there, and nothing that it finds is a file's content.
+bool is_kernels_own(std::string_view path) {
+    return starts_with(path, "/proc/") || starts_with(path, "/sys/");
+}
+
+TracedDirectory directory_of(std::string_view text) {
+    if (std::count(text.begin(), text.end(), '\0') != 2) malformed("a directory has not two NULs");
+    TracedDirectory directory;
+    directory.path = checked_path(take_until(text, '\0'));
+    std::string_view asked = take_until(text, '\0');
+    directory.all = asked == "*";
+    while (!asked.empty()) directory.stems.emplace(take_until(asked, '/'));
+    directory.found = text;
+    return directory;
+}
+
+std::vector<std::string> split(std::string_view names) {
+    std::vector<std::string> found;
+    while (!names.empty()) found.emplace_back(take_until(names, '/'));
+    return found;
+}
+
+/// A directory that cannot be read has no entries.
+std::vector<std::string> entries_of(const TracedDirectory& directory) {
+    std::vector<std::string> found;
+    const std::unique_ptr<DIR, decltype([](DIR* open) { closedir(open); })> stream(
+        opendir(directory.path.c_str()));
+    if (!stream) return found;
+    while (const dirent* entry = readdir(stream.get())) {
+        const std::string_view name = entry->d_name;
+        if (name == "." || name == "..") continue;
+        if (directory.all || directory.stems.contains(stem_of(name))) found.emplace_back(name);
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+trace::Identity identity_of(const struct stat& status) {
+    return {status.st_dev,         status.st_ino,          static_cast<std::uint64_t>(status.st_size),
+            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+            status.st_ctim.tv_nsec};
+}
+
+/// The times of a device, or of a directory, say nothing about what was read there.
+std::optional<std::string> difference(const TracedFile& file) {
+    struct stat status {};
+    trace::Identity now{};
+    if (stat(file.path.c_str(), &status) == 0) now = identity_of(status);
+    if (now == file.identity) return std::nullopt;
+    const bool same_inode = now.device == file.identity.device && now.inode == file.identity.inode;
+    if (same_inode && !S_ISREG(status.st_mode)) return std::nullopt;
+    const trace::Identity nothing{};
+    return fmt::format("{} {}", file.path,
+                       file.identity == nothing ? "is new"
+                       : now == nothing         ? "is gone"
+                                                : "has changed");
+}
+
+std::optional<std::string> difference(const TracedDirectory& directory) {
+    const std::vector<std::string> then = split(directory.found);
+    const std::vector<std::string> now = entries_of(directory);
+    if (then == now) return std::nullopt;
+    std::vector<std::string> others;
+    std::set_difference(now.begin(), now.end(), then.begin(), then.end(), std::back_inserter(others));
+    if (!others.empty()) return fmt::format("{}/{} is new", directory.path, others.front());
+    std::set_difference(then.begin(), then.end(), now.begin(), now.end(), std::back_inserter(others));
+    return fmt::format("{}/{} is gone", directory.path, others.empty() ? "" : others.front());
+}
+
+}  // namespace
+
+trace::Identity identity_of(const std::string& path) {
+    struct stat status {};
+    return stat(path.c_str(), &status) == 0 ? identity_of(status) : trace::Identity{};
+}
+
+std::string_view stem_of(std::string_view entry) {
+    return entry.substr(0, entry.find('.'));
+}
+
+Trace Trace::read(const Fd& memory) {
+    return parse(content_of(memory));
+}
+
+Trace Trace::parse(std::string_view records) {
+    if (records.size() > trace::k_max_trace) malformed("it is too large");
+    Trace trace;
+    while (!records.empty()) {
+        trace::Header header{};
+        if (records.size() < sizeof header) malformed("it ends within a record");
+        std::memcpy(&header, records.data(), sizeof header);
+        records.remove_prefix(sizeof header);
+        if (header.length > trace::k_max_text) malformed("a record is too long");
+        if (header.length > records.size()) malformed("it ends within a record");
+        const std::string_view text = records.substr(0, header.length);
+        records.remove_prefix(header.length);
+        switch (header.kind) {
+            case trace::Kind::file:
+                trace.add(checked_path(text), header.identity);
+                break;
+            case trace::Kind::directory:
+                trace.directories_.push_back(directory_of(text));
+                break;
+            case trace::Kind::variable:  // the spares' business
+            case trace::Kind::everything:
+                break;
+            default:
+                malformed("a record is of no known kind");
+        }
+    }
+    return trace;
+}
+
+void Trace::add(const std::string& path, const trace::Identity& identity) {
+    if (is_kernels_own(path)) return;
+    files_.push_back({path, identity});
+}
+
+std::optional<std::string> Trace::difference() const {
+    for (const TracedFile& file : files_) {
+        if (auto found = server::difference(file)) return found;
+    }
+    for (const TracedDirectory& directory : directories_) {
+        if (auto found = server::difference(directory)) return found;
+    }
+    return std::nullopt;
+}
+
+}  // namespace quicken::server
