@@ -516,18 +516,25 @@ void Supervisor::stale_at_once(const std::string& what) {
     churn_pause_ = std::min(2 * churn_pause_, k_max_pause);
 }
 
-/// The template's hook, or we ourselves, are not what a client of the same version would start now. While
-/// commands need us their successors run plainly; then the next server is the new one.
+/// The template's hook, or we ourselves, are not what a client of the same version would start now. The next
+/// server is the new one: at once where the socket is ours to give up; else, while commands need us, their
+/// successors run plainly.
 void Supervisor::upgraded(const std::string& what) {
     const std::string reason = "quicken has been upgraded: " + what;
-    if (!pool_.commands().empty() || !give_up_socket(0)) return refuse(reason, true);
+    const bool ours = !place_.own_path.empty();
+    upgrade_ = what;
+    if (ours ? !give_up_socket(0) : !pool_.commands().empty()) return refuse(reason, true);
     log(Level::info, "{}: exit", reason);
     set_state(State::stopping);
+    if (ours) {
+        accepting_.reset();
+        place_.listener.reset();
+    }
     for (const Connection& each : held_) {
         if (each.complete()) each.reply(wire::ReplyKind::retry, 0, {});
     }
     held_.clear();
-    end();
+    if (pool_.commands().empty()) end();
 }
 
 /// Its client connects anew and waits in the socket's queue for a spare that has one.
@@ -552,6 +559,7 @@ void Supervisor::restart() {
 
 void Supervisor::pool_changed() {
     if (state_ == State::stopping && pool_.commands().empty()) return end();
+    if (state_ == State::refusing && !upgrade_.empty() && pool_.commands().empty()) return upgraded(upgrade_);
     follow_clients();
     order_spares();
     update_accepting();

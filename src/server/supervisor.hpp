@@ -173,6 +173,7 @@ class Supervisor {
     unsigned vain_doubts_ = 0;                     // in a row, each within k_vain of the one before
     Clock::time_point last_doubt_;
     std::list<Connection> held_;
+    std::string upgrade_;    // what of quicken has changed, if it is not what it was
     bool sessions_ = false;  // spares are made with a session: a client has had a terminal
     double idle_timeout_;
     std::function<void()> changed_;

@@ -4,6 +4,7 @@
 #include "server/freshness.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -425,7 +426,7 @@ BOOST_AUTO_TEST_CASE(a_thousand_files) {
         fs::create_directory(place);
         std::string found;
         for (int j = 0; j < 10; ++j) {
-            const std::string name = "m" + std::to_string(j) + ".py";
+            const std::string name = fmt::format("m{}.py", j);
             write(place / name, "");
             records += file(place / name);
             found += (j ? "/" : "") + name;
