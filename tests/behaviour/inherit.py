@@ -233,7 +233,7 @@ class Inherit:
     def test_few_fds_on_a_terminal(self):
         """There may be no room for those of the command's terminal: then it is a plain run."""
         script = self.bed.write("few.py", "import sys\nif __name__ == '__main__':\n    print('printed'); sys.exit(3)\n")
-        for soft in (None, *range(5, 16)):  # with 4 an interpreter does not start
+        for soft in (None, *range(8, 16)):  # with fewer an interpreter may not start
             pid, terminal = pty.fork()
             if pid == 0:
                 if soft:
