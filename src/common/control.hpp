@@ -55,7 +55,8 @@ enum class MessageKind : std::uint32_t {
     handoff,
     stale,
     needs_session,
-    doubt
+    doubt,
+    misfit  // a client has another value of a variable that the prelude reads
 };
 
 inline constexpr std::size_t k_text = 512;

@@ -273,7 +273,10 @@ void serve_one(std::uint32_t slot) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
-    if (const char* other = compare_variables(received)) refuse(connection, other);
+    if (const char* other = compare_variables(received)) {
+        hand_over(connection, control::MessageKind::misfit, slot);
+        refuse(connection, other);
+    }
     if (received.has_terminal() && template_.session.leader < 0) {
         hand_over(connection, control::MessageKind::needs_session, slot);
         _exit(0);

@@ -259,6 +259,7 @@ bool Pool::receive_one() {
 void Pool::handed_over(const control::Message& message, Fd connection) {
     if (message.kind == control::MessageKind::stale) return listener_.stale(std::move(connection));
     if (message.kind == control::MessageKind::doubt) return listener_.doubt(std::move(connection));
+    if (message.kind == control::MessageKind::misfit) return listener_.misfit();
     if (message.kind == control::MessageKind::needs_session) return listener_.needs_session(connection);
     Child& child = children_[message.pid];
     child.group = message.group;

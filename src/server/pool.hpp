@@ -32,6 +32,7 @@ class Pool {
         std::function<void(Fd)> stale;                 // a spare was not fit for this client
         std::function<void(Fd)> doubt;                 // a spare could not tell whether it was
         std::function<void(const Fd&)> needs_session;  // a spare without one met a client with a terminal
+        std::function<void()> misfit;                  // a spare has refused a client for its environment
     };
 
     Pool(Loop& loop, Board& board, Listener listener);

@@ -40,6 +40,7 @@ constexpr double k_early = 10;              // s after ready: a template lost so
 constexpr unsigned k_max_early_losses = 3;  // in a row; then the next rung
 constexpr double k_passing = 1;             // s until it is tried again after a reason that may pass
 constexpr double k_accept_pause = 0.1;      // s, while there are no fds
+constexpr unsigned k_max_misfits = 3;       // clients in a row that a template does not fit
 constexpr double k_follow = 0.2;            // s between looks at the clients of running commands
 constexpr double k_lock_timeout = 0.5;      // s for the directory's lock when told to stop
 constexpr double k_max_seconds = 1e9;       // no timer is longer
@@ -109,7 +110,7 @@ Supervisor::Supervisor(Loop& loop, Place place)
       pool_(loop, board_,
             {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); },
              [this](Fd connection) { doubt(std::move(connection)); },
-             [this](const Fd& connection) { needs_session(connection); }}),
+             [this](const Fd& connection) { needs_session(connection); }, [this] { misfit(); }}),
       quiet_(k_quiet),
       churn_pause_(k_churn_pause),
       idle_timeout_(k_default_idle_timeout) {
@@ -543,6 +544,19 @@ void Supervisor::needs_session(const Fd& connection) {
     if (sessions_) return;
     sessions_ = true;
     pool_.retire_spares();
+}
+
+/// Clients run plainly because the template was made in another environment. If there are several in a row,
+/// the next one is what a new template is made for.
+void Supervisor::misfit() {
+    if (pool_.commands_run() != run_at_misfit_) misfits_ = 0;
+    run_at_misfit_ = pool_.commands_run();
+    if (++misfits_ < k_max_misfits || state_ != State::ready) return;
+    misfits_ = 0;
+    log(Level::info, "the template is of another environment than its clients");
+    drop_template();
+    pool_.retire_spares();
+    if (state_ == State::ready) set_state(State::idle, "its last clients have had another environment");
 }
 
 void Supervisor::restart() {

@@ -134,6 +134,7 @@ class Supervisor {
     void await_quiet();
     void upgraded(const std::string& what);
     void needs_session(const Fd& connection);
+    void misfit();
 
     void pool_changed();
     void order_spares();
@@ -173,8 +174,10 @@ class Supervisor {
     unsigned vain_doubts_ = 0;                     // in a row, each within k_vain of the one before
     Clock::time_point last_doubt_;
     std::list<Connection> held_;
-    std::string upgrade_;    // what of quicken has changed, if it is not what it was
-    bool sessions_ = false;  // spares are made with a session: a client has had a terminal
+    std::string upgrade_;              // what of quicken has changed, if it is not what it was
+    unsigned misfits_ = 0;             // in a row
+    std::uint64_t run_at_misfit_ = 0;  // commands
+    bool sessions_ = false;            // spares are made with a session: a client has had a terminal
     double idle_timeout_;
     std::function<void()> changed_;
     std::function<void()> left_;
