@@ -403,12 +403,14 @@ class Hung(harness.Case):
         pids = self.bed.processes()
         self.assertTrue(pids)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         try:
             self.assertEqual(harness.Result(0, b"good\n", b""), self.bed.quick([script]))
         finally:
             for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # a command that was about to end
+                    os.kill(pid, signal.SIGCONT)
 
     def test_stale_socket(self):
         """Left by a server that was killed: a new one takes its place."""

@@ -109,6 +109,7 @@ class Trace_self(harness.Case):
                     self.assert_fits(script, {"VAR": "one", **other})
                 for other in ("two", "on", "onee", "", None):
                     self.assert_refused(script, {"VAR": other}, "VAR")
+                    self.assert_fits(script, {"VAR": "one"})  # several refusals in a row make another template
 
     def test_variable_that_is_not_set(self):
         for name, read in READS.items():
