@@ -226,7 +226,9 @@ void Pool::signal_commands(int signal) const {
 }
 
 /// A client that stops because its command has stopped is not followed. If it goes on just when it is looked
-/// at, its command may be stopped in vain: the next look mends that.
+/// at, its command may be stopped in vain: the next look mends that. A client's pid can have become another
+/// process's only once the client has ended, and its command with it: that is ended on the connection's
+/// hangup, stopped or not.
 void Pool::follow_clients() {
     for (auto& [pid, child] : children_) {
         if (!child.command || child.client <= 0) continue;

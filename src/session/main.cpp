@@ -36,7 +36,8 @@ class Leader {
     }
 
  private:
-    /// Waits for nothing, in a group that it leads. Ends with the leader.
+    /// Waits for nothing, in a group that it leads. Ends with the leader: by the kernel's signal, or because
+    /// it finds, once it has asked for that, that the leader is gone already.
     static pid_t start_anchor() {
         const pid_t leader = sys::getpid();
         const pid_t pid = sys::fork();
@@ -102,8 +103,10 @@ class Leader {
         if (raw_modes::undo(modes)) sys::ioctl(guarded_, TCSETS, &modes);
     }
 
-    /// The command waits for our answer, so its pid is its own.
+    /// The command waits for our answer, so its pid is its own. Without an anchor it gets none, and its
+    /// client runs plainly.
     void attach(std::uint32_t membership) {
+        if (anchor_ <= 0) sys::exit(1);
         group_ = (membership & k_leads_group) != 0 ? command_ : anchor_;
         if (group_ == command_) sys::setpgid(anchor_, command_);
         ended_ = sys::pidfd_open(command_);
@@ -119,6 +122,7 @@ class Leader {
         sys::close(terminal);
     }
 
+    /// As long as the anchor is in the group, its number is nobody else's.
     void proceed() const {
         if (anchor_ > 0) sys::kill(-group_, SIGCONT);
     }
