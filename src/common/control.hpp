@@ -1,11 +1,15 @@
 // What the supervisor, the template and its spares say to each other.
 //
-// Two SOCK_SEQPACKET pairs and one page of shared memory:
+// Three SOCK_SEQPACKET pairs and one page of shared memory:
 //  control   supervisor <-> template. The supervisor sends ForkOrder, the
 //            template Ready or Unfit once and then one Forked an order.
 //  handoff   spares -> supervisor, one Handoff a connection with a copy of it
 //            (SCM_RIGHTS). The supervisor holds that copy to report for a
 //            command that cannot report for itself and to see its client go.
+//  requests  supervisor -> spares of one template: clients that somebody else
+//            has accepted, each with its connection, its directory, its deposit
+//            and a memfd that holds its request, header and body. Whether a
+//            spare waits here or on the listening socket its fork order says.
 //  board     one Slot a spare or command, in MAP_SHARED memory. The
 //            supervisor owns the free list; it frees a slot only when it has
 //            reaped the process that had it.
@@ -45,6 +49,7 @@ struct Board {
 };
 
 /// Which part of the program the template has run (the rungs of the ladder).
+/// On the lower one modules are imported in advance and the script is run from its top.
 enum class Rung : std::uint32_t { prelude = 1, interpreter = 2 };
 
 enum class MessageKind : std::uint32_t {
@@ -56,7 +61,8 @@ enum class MessageKind : std::uint32_t {
     stale,
     needs_session,
     doubt,
-    misfit  // a client has another value of a variable that the prelude reads
+    misfit,  // the template was made for clients of another kind (key.hpp)
+    serve    // a client for a spare that waits for one on `requests`
 };
 
 inline constexpr std::size_t k_text = 512;
@@ -67,6 +73,7 @@ struct Message {
     Rung rung;              // ready
     std::uint32_t slot;     // fork_order, forked, handoff
     std::uint32_t session;  // fork_order: the spare is to have a session (session.hpp)
+    std::uint32_t passed;   // fork_order: the spare waits for clients on `requests`
     std::int32_t pid;       // forked: the spare, or -errno; handoff: the command
     std::int32_t group;     // handoff: process group
     char text[k_text];      // ready: the interpreter's version; unfit: why
@@ -76,15 +83,18 @@ struct Message {
 /// would get in a plain run.
 inline constexpr int k_first_fd = 800;
 
-/// Environment variable by which a template finds its fds: decimal numbers
-/// "control,handoff,listen,board,session,library,rung,changes", removed before Python sees it. `session` is
-/// quicken-session, `library` is the hook's own if it was preloaded by an fd, else -1. `changes` is the
-/// supervisor's inotify(7) instance, -1 if there is none: a spare asks whether events wait, and reads none.
+/// Environment variable by which a template finds what is its own: decimal numbers
+/// "control,handoff,listen,board,session,library,rung,changes,requests,terminal,rows,columns", removed before
+/// Python sees it. `session` is quicken-session, `library` is the hook's own fd if it was preloaded by one,
+/// else -1. `changes` is the supervisor's inotify(7) instance, -1 if there is none: a spare asks whether
+/// events wait, and reads none. `terminal` has bit N set if fd N (0, 1, 2) of the clients is a terminal,
+/// `rows` and `columns` are its window's size.
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 
 /// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,
-/// entry), name, instance in hexadecimal, code of an entry or "", then the first client's sys.argv. A Python
-/// without the hook runs the guard's code and nothing else.
+/// entry), name, instance in hexadecimal, code of an entry or "", names of modules to import in advance,
+/// separated by blanks, then the first client's sys.argv. A Python without the hook runs the guard's code and
+/// nothing else.
 inline constexpr char k_guard_option[] = "-c";
 inline constexpr char k_guard_code[] = "raise SystemExit('quicken: the interpreter did not load its hook')";
 

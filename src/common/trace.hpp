@@ -1,11 +1,12 @@
 // What a prelude has read: the template's trace, on which its being fresh and
 // right for a client depends.
 //
-// With `ready` the template passes one fd (SCM_RIGHTS): a sealed memfd
+// With `ready`, and if it can with `unfit`, the template passes one fd (SCM_RIGHTS): a sealed memfd
 // (memfd_create(2)) that holds records end to end, each a Header and its text,
 // without padding. The supervisor watches files and directories (inotify(7))
-// and verifies them when something happens there; the spare compares
-// variables with those of its client.
+// and verifies them when something happens there. The records of what the
+// prelude has read of its first client are the template's key: only clients
+// for whom they say the same are served (key.hpp).
 //
 // Identities are taken *before* the content is read: a change in between is
 // then seen as one, never missed.
@@ -20,6 +21,12 @@ enum class Kind : std::uint32_t {
     directory,   // text: absolute path, NUL, names asked for, NUL, entries found; see below
     variable,    // text: NAME=VALUE, or NAME if it was not set
     everything,  // no text: the whole environment was read
+    terminal,    // text: digits of the fds among 0 to 2 whose being a terminal was asked, each with y or n
+    size,        // text: ROWSxCOLUMNS of the terminal's window, which was asked for
+    cwd,         // text: the working directory, as getcwd(3) gives it
+    name,        // text: sys.argv[0]
+    module,      // text: a module that the next template may import in advance; in the order of their imports
+    report       // text: a JSON object for people: what else is known of the prelude (report.py)
 };
 
 /// As stat(2) tells, links followed. With the time of status change an edit that sets the modification time

@@ -27,7 +27,8 @@ namespace {
 constexpr int k_max_arguments = 65536;
 
 /// Arguments of the template, as the supervisor lays them out (control.hpp): interpreter, options, guard
-/// option, guard code, what, name, instance, code, then the first client's sys.argv.
+/// option, guard code, what, name, instance, code, modules, then the first
+/// client's sys.argv.
 struct Launch {
     int options_end;  // index of the guard option
     char** rest;
@@ -48,22 +49,22 @@ bool capture_streams() {
     return template_.capture >= 0;
 }
 
-/// "control,handoff,listen,board,session,library,rung,changes", the last one optional; the variable and our
-/// entry of LD_PRELOAD are gone afterwards.
+/// The numbers of control.hpp; the variable and our entry of LD_PRELOAD are gone afterwards.
 bool read_environment() {
     const char* text = getenv(control::k_environment);
     int board = -1;
     int library = -1;
     unsigned rung = 0;
     if (text == nullptr ||
-        sscanf(text, "%d,%d,%d,%d,%d,%d,%u,%d", &template_.control, &template_.handoff, &template_.listener,
-               &board, &template_.session_program, &library, &rung, &template_.changes) < 7) {
+        sscanf(text, "%d,%d,%d,%d,%d,%d,%u,%d,%d,%u,%u,%u", &template_.control, &template_.handoff,
+               &template_.listener, &board, &template_.session_program, &library, &rung, &template_.changes,
+               &template_.requests, &template_.terminal, &template_.rows, &template_.columns) != 12) {
         return false;
     }
     if (library >= 0) close(library);
     // Inherited over the exec that brought us here; not over those of the program.
     for (int fd : {template_.control, template_.handoff, template_.listener, template_.session_program,
-                   template_.changes}) {
+                   template_.changes, template_.requests}) {
         if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     template_.rung = static_cast<control::Rung>(rung);
@@ -100,13 +101,14 @@ bool read_instance(const char* text) {
 bool read_arguments(int argc, char** argv, Launch& launch) {
     int i = 1;
     while (i < argc && strcmp(argv[i], control::k_guard_option) != 0) ++i;
-    if (i + 6 >= argc) return false;
+    if (i + 7 >= argc) return false;
     launch.options_end = i;
     template_.what_text = argv[i + 2];
     template_.name = argv[i + 3];
     template_.code = argv[i + 5];
-    launch.rest = argv + i + 6;
-    launch.rest_count = argc - (i + 6);
+    template_.modules = argv[i + 6];
+    launch.rest = argv + i + 7;
+    launch.rest_count = argc - (i + 7);
     template_.what = strcmp(template_.what_text, "file") == 0     ? wire::What::file
                      : strcmp(template_.what_text, "module") == 0 ? wire::What::module
                                                                   : wire::What::entry;

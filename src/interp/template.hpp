@@ -20,6 +20,7 @@ struct Template {
     int handoff = -1;
     int listener = -1;
     int session_program = -1;  // quicken-session
+    int requests = -1;         // clients that were accepted elsewhere
     int changes = -1;          // inotify(7), shared with the supervisor: readable if something has changed
     int capture = -1;          // read end of the pipe that stdout and stderr are while the prelude runs
     control::Board* board = nullptr;
@@ -27,7 +28,10 @@ struct Template {
     wire::What what = wire::What::file;
     const char* what_text = "";
     const char* name = "";
-    const char* code = "";  // of an entry
+    const char* code = "";           // of an entry
+    const char* modules = "";        // to import in advance, separated by blanks
+    unsigned terminal = 0;           // bit N: fd N (0, 1, 2) of the clients is a terminal
+    unsigned rows = 0, columns = 0;  // of its window
     wire::Instance instance{};
     wire::Identity script{};  // of a file: as it was when it was read
     mode_t umask = 0;

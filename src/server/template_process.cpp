@@ -78,7 +78,7 @@ std::vector<std::string> plan_arguments(const Program& program) {
     for (const char* option : program.options()) arguments.emplace_back(option);
     for (std::string text : {std::string(control::k_guard_option), std::string(control::k_guard_code),
                              std::string(program.what()), std::string(program.name()), std::string(instance),
-                             code_of(program)}) {
+                             code_of(program), std::string()}) {
         arguments.push_back(std::move(text));
     }
     // Only sys.argv[0]: the rest is this client's own, and may be secret.
@@ -105,7 +105,7 @@ std::vector<std::string> plan_environment(Plan& plan, const Program& program, co
     environment.push_back("LD_PRELOAD=" + preload_name(plan, library) +
                           (others != nullptr ? std::string(":") + others : ""));
     environment.push_back(fmt::format(
-        "{}={},{},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
+        "{}={},{},{},{},{},{},{},{},-1,0,0,0", control::k_environment, plan.inherited[0].get(),
         plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(), plan.inherited[4].get(),
         plan.library.get(), static_cast<unsigned>(rung), plan.inherited[5].get()));
     return environment;

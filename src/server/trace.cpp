@@ -155,6 +155,12 @@ Trace Trace::parse(std::string_view records) {
                 break;
             case trace::Kind::variable:  // the spares' business
             case trace::Kind::everything:
+            case trace::Kind::terminal:
+            case trace::Kind::size:
+            case trace::Kind::cwd:
+            case trace::Kind::name:
+            case trace::Kind::module:
+            case trace::Kind::report:
                 break;
             default:
                 malformed("a record is of no known kind");

@@ -15,13 +15,14 @@ import harness
 
 HOOK = os.path.join(harness.PREFIX, "libexec", "quicken", "quicken-interp.so")
 FIRST_FD = 800
-MESSAGE = struct.Struct("=IIIIii512s")
+MESSAGE = struct.Struct("=IIIIIii512s")
 READY, UNFIT = 2, 3
 HEADER = struct.Struct("=IIQQQqqqq")
-FILE, DIRECTORY, VARIABLE, EVERYTHING = range(1, 5)
+FILE, DIRECTORY, VARIABLE, EVERYTHING, TERMINAL, SIZE, CWD, NAME, MODULE, REPORT = range(1, 11)
 
-# files: {path: identity, None for nothing}; directories: {path: (asked, found)}; variables: {name: value or None}
-Trace = collections.namedtuple("Trace", "files directories variables everything")
+# files: {path: identity, None for nothing}; directories: {path: (asked, found)}; variables: {name: value or None};
+# others: [(kind, text)]
+Trace = collections.namedtuple("Trace", "files directories variables everything others")
 
 
 class Unfit(Exception):
@@ -36,7 +37,7 @@ def identity(path):
 
 
 def parse(data):
-    trace = Trace({}, {}, {}, [])
+    trace = Trace({}, {}, {}, [], [])
     at = 0
     while at < len(data):
         kind, length, *numbers = HEADER.unpack_from(data, at)
@@ -56,9 +57,12 @@ def parse(data):
             name, equals, value = text.partition("=")
             assert name not in trace.variables, name
             trace.variables[name] = value if equals else None
-        else:
-            assert (kind, length) == (EVERYTHING, 0)
+        elif kind == EVERYTHING:
+            assert length == 0
             trace.everything.append(True)
+        else:
+            assert TERMINAL <= kind <= REPORT, kind
+            trace.others.append((kind, text))
     assert at == len(data)
     return trace
 
@@ -71,9 +75,9 @@ def trace_of(bed, name, what="file", env=None, python=harness.PYTHON, rung=1, op
     control = theirs.fileno()
     fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, FIRST_FD) for fd in (control, control, control, board, control)]
     environment = bed.env(env)
-    environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung])))
+    environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung, -1, -1, 0, 0, 0])))
     guard = ["-c", "raise SystemExit('the hook is not there')"]
-    process = subprocess.Popen([python, *options, *guard, what, name, "0" * 32, "", name], env=environment,
+    process = subprocess.Popen([python, *options, *guard, what, name, "0" * 32, "", "", name], env=environment,
                                cwd=bed.work, pass_fds=fds)
     try:
         theirs.close()

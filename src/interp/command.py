@@ -1,0 +1,60 @@
+
+
+# --- in the command --------------------------------------------------------------------
+
+def _unfit_name(name):
+    if Arguments.program is None and Arguments.name_read and list.__getitem__(sys.argv, 0) != name:
+        return 'the prelude reads sys.argv[0], which differs from that of the first run'
+    return None
+
+
+def _replace_environ(environ):
+    for key, (_before, after) in environ_changes.items():
+        if after is None:
+            environ.pop(key, None)
+            posix.unsetenv(key)
+        else:
+            environ[key] = after
+            posix.putenv(key, after)
+    # PEP 538: in the C locale the interpreter sets this for itself and its children. LC_* are the same
+    # for all clients of one server, so what only the template has is of its interpreter's making.
+    if b'LC_CTYPE' in STARTED_ENVIRON and b'LC_CTYPE' not in environ:
+        environ[b'LC_CTYPE'] = STARTED_ENVIRON[b'LC_CTYPE']
+        posix.putenv(b'LC_CTYPE', environ[b'LC_CTYPE'])
+    known = [posix.environ, *held_environs]
+    os = sys.modules.get('os')
+    if os is not None and getattr(os.environ, '_data', None) is not posix.environ:
+        known.append(os.environ._data)
+    for data in known:
+        data.clear()
+        data.update(environ)
+
+
+def _ignore_signals(ignored):
+    """What the caller ignores (nohup, a shell's background job) a plain interpreter leaves ignored; a
+    handler that the prelude has set stays, as it would have been set there."""
+    import _signal
+    for number in range(1, _signal.NSIG):
+        if ignored >> (number - 1) & 1:
+            if _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):
+                _signal.signal(number, _signal.SIG_IGN)
+
+
+def become(environ, arguments, ignored, same_directory):
+    """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
+    if Watch.directory_read and not same_directory:
+        return 'the prelude reads the working directory, which differs from that of the first run'
+    reason = _unfit_name(arguments[0]) or unfit_terminal()
+    if reason is not None:
+        return reason
+    _replace_environ(environ)
+    _set_directory()
+    if ORIGINAL is not None:
+        sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])
+    restore_arguments(arguments)
+    if ignored:
+        _ignore_signals(ignored)
+    _fit_stream('stdin', 0, 'rb')
+    _fit_stream('stdout', 1, 'wb')
+    _fit_stream('stderr', 2, 'wb')
+    return None

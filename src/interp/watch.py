@@ -1,0 +1,149 @@
+
+
+# --- what else a prelude may look at or touch -------------------------------------
+
+class Watch:
+    """What the prelude has been seen to do that depends on its client, or that every run would do."""
+
+    directory_read = False
+    on = False
+    temporary_made = False
+    reason = None
+    random_states = {}
+
+
+def _random_state(name):
+    module = sys.modules.get(name)
+    if module is None:
+        return None
+    if name == 'random':
+        return module.getstate()
+    kind, key, *rest = module.get_state()
+    return kind, key.tobytes(), rest
+
+
+def _exec_module(self, module):
+    """A loader's exec_module that remembers how a random generator was right after its import: a prelude
+    that seeds it, or draws from it, leaves it otherwise."""
+    ORIGINAL_EXEC_MODULE(self, module)
+    watch_asker(module.__name__)
+    if module.__name__ in ('random', 'numpy.random'):
+        Watch.random_states[module.__name__] = _random_state(module.__name__)
+
+
+# Modules that keep the directory they were imported in, and the name that they keep it under: put right in
+# every command, as their import would have.
+DIRECTORY_KEEPERS = {'multiprocessing.process': 'ORIGINAL_DIR'}
+
+
+def _watched_getcwd(function):
+    def getcwd():
+        caller = sys._getframe(1).f_globals.get('__name__')
+        if caller not in DIRECTORY_KEEPERS and caller != 'posixpath':
+            Watch.directory_read = True
+        elif caller == 'posixpath' and sys._getframe(2).f_globals.get('__name__') not in DIRECTORY_KEEPERS:
+            Watch.directory_read = True
+        return function()
+    return getcwd
+
+
+def _set_directory():
+    for name, attribute in DIRECTORY_KEEPERS.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            try:
+                setattr(module, attribute, posix.getcwd())
+            except OSError:
+                setattr(module, attribute, None)
+
+
+def note_event(event, arguments):
+    """Audit events of the prelude (PEP 578), from C. What is only read is traced elsewhere; what is made or
+    changed would have been made or changed by every run."""
+    if Trace.on:
+        trace_event(event, arguments)
+    if not Watch.on:
+        return
+    if event == 'open':
+        path, _mode, flags = arguments
+        if isinstance(path, int):
+            if path in (0, 1, 2):  # where it leads, and what that can do, is kept in the file object
+                Watch.reason = 'the prelude opens fd %d' % path
+            return  # another was opened by name before, which was noted then
+        if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not _is_reproducible(path):
+            Watch.reason = 'the prelude writes ' + repr(path)
+        elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
+            Watch.directory_read = True
+        elif path in ('/dev/tty', b'/dev/tty'):
+            Watch.reason = 'the prelude opens /dev/tty'
+    elif event[:9] == 'tempfile.':
+        Watch.temporary_made = True
+    elif event == 'fcntl.ioctl':
+        note_terminal(arguments[0])
+    elif event in ('os.listdir', 'os.scandir'):
+        path = arguments[0] if arguments else None
+        if path is None or isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
+            Watch.directory_read = True
+    elif event in ('os.mkdir', 'os.remove', 'os.rename', 'os.rmdir', 'os.truncate', 'os.symlink', 'os.link'):
+        if not _is_reproducible(arguments[0]):
+            Watch.reason = 'the prelude changes files: ' + event
+    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.kill', 'socket.connect', 'socket.bind'):
+        Watch.reason = 'the prelude calls ' + event
+
+
+def _is_reproducible(path):
+    """Compiled modules, and what a program keeps in the user's cache: a run finds it there or makes it, with
+    the same effect (XDG Base Directory Specification)."""
+    text = path if isinstance(path, bytes) else path.encode('utf-8', 'replace') if isinstance(path, str) else b''
+    environ = dict(dict.items(posix.environ))  # not a read of the prelude's
+    home = environ.get(b'HOME', b'')
+    cache = environ.get(b'XDG_CACHE_HOME') or (home + b'/.cache' if home else b'')
+    return b'__pycache__' in text or text == b'/dev/null' or bool(cache) and (text + b'/').startswith(cache + b'/')
+
+
+def start_watch():
+    import _frozen_importlib_external
+    global ORIGINAL_EXEC_MODULE
+    loader = _frozen_importlib_external.SourceFileLoader
+    ORIGINAL_EXEC_MODULE = loader.exec_module
+    loader.exec_module = _exec_module
+    for name in ('random', 'numpy.random'):
+        if name in sys.modules:
+            Watch.random_states[name] = _random_state(name)
+    # posix's own are what the import system calls.
+    for name in ('getcwd', 'getcwdb'):
+        _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
+    _replace('register_at_fork', register_at_fork, 'posix', 'os')
+    watch_terminals()
+    Watch.on = True
+
+
+def stop_watch():
+    import _frozen_importlib_external
+    loader = _frozen_importlib_external.SourceFileLoader
+    if loader.__dict__.get('exec_module') is _exec_module:
+        del loader.exec_module
+    _put_back()
+    unwatch_terminals()
+
+
+REPLACED = []
+
+
+def _replace(name, function, *modules):
+    """Has the prelude find `function` under `name`, until _put_back()."""
+    for module in (sys.modules.get(each) for each in modules):
+        if module is not None:
+            setattr(module, name, function)
+    REPLACED.append((name, function))
+
+
+def _put_back():
+    """Also in an `os` that was first imported meanwhile; what the program has replaced itself stays."""
+    for name, function in REPLACED:
+        for module in (posix, sys.modules.get('os')):
+            if getattr(module, name, None) is function:
+                setattr(module, name, ORIGINALS[name])
+
+
+ORIGINALS = dict(posix.__dict__)
