@@ -48,6 +48,9 @@ struct Board {
     Slot slots[k_slots];
 };
 
+/// With `serve` and `misfit`: connection, working directory, deposit (wire.hpp), memfd of the request.
+inline constexpr int k_client_fds = 4;
+
 /// Which part of the program the template has run (the rungs of the ladder).
 /// On the lower one modules are imported in advance and the script is run from its top.
 enum class Rung : std::uint32_t { prelude = 1, interpreter = 2 };
@@ -73,10 +76,10 @@ struct Message {
     Rung rung;              // ready
     std::uint32_t slot;     // fork_order, forked, handoff
     std::uint32_t session;  // fork_order: the spare is to have a session (session.hpp)
-    std::uint32_t passed;   // fork_order: the spare waits for clients on `requests`
+    std::uint32_t passed;   // fork_order: the spare waits for clients on `requests`; misfit: it was there
     std::int32_t pid;       // forked: the spare, or -errno; handoff: the command
     std::int32_t group;     // handoff: process group
-    char text[k_text];      // ready: the interpreter's version; unfit: why
+    char text[k_text];      // ready: the interpreter's version; unfit, misfit: why
 };
 
 /// Fds of ours in a template and its forks are at least this, so that the program gets the numbers that it

@@ -12,6 +12,7 @@
 // then seen as one, never missed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace quicken::trace {
@@ -49,6 +50,19 @@ struct Header {
     std::uint32_t length;  // bytes of text
     Identity identity;     // of a file; otherwise 0
 };
+
+/// Calls `use(header, text)` for each of records that are known to be complete; `text` has header.length
+/// bytes.
+template <typename Use>
+void for_each_record(const char* bytes, std::size_t size, Use use) {
+    for (std::size_t at = 0; at < size;) {
+        Header header{};
+        __builtin_memcpy(&header, bytes + at, sizeof header);
+        const char* text = bytes + at + sizeof header;
+        at += sizeof header + header.length;
+        use(header, text);
+    }
+}
 
 static_assert(sizeof(Identity) == 56 && sizeof(Header) == 64);
 

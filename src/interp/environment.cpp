@@ -72,19 +72,6 @@ char* value_of(const char* name) {
 
 }  // namespace
 
-bool is_among(const char* patterns, const char* name, std::size_t length) {
-    while (*patterns != '\0') {
-        const std::size_t size = strcspn(patterns, " ");
-        const bool prefix = patterns[size - 1] == '*';
-        const std::size_t compared = prefix ? size - 1 : size;
-        if ((prefix ? length >= compared : length == compared) && strncmp(patterns, name, compared) == 0)
-            return true;
-        patterns += size;
-        if (*patterns == ' ') ++patterns;
-    }
-    return false;
-}
-
 void note_variables(bool wanted) {
     noting.store(wanted);
 }

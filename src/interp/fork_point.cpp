@@ -128,7 +128,7 @@ void fork_point() {
                                              : fork_orphan();
         if (pid == 0) {
             start_spare(supervisor);
-            serve_one(order.slot);
+            serve_one(order.slot, order.passed != 0);
             return;
         }
         py.PyOS_AfterFork_Parent();

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,6 +108,34 @@ const char* receive_request(int connection, Received& received) {
     received.directory = received.fds[1];
     received.fd_count = 0;
     return nullptr;
+}
+
+const char* adopt_request(int memory, int directory, int deposit, Received& received) {
+    received.deposit = deposit;
+    received.directory = directory;
+    wire::Request& request = received.request;
+    const bool has_header = pread(memory, &request, sizeof request, 0) == sizeof request;
+    if (!has_header) return "the request was lost on its way";
+    if (const char* wrong = wire::check_header(request, received.size)) return wrong;
+    received.body = first_buffer;
+    if (received.size + 1 > k_first_read) received.body = static_cast<char*>(malloc(received.size + 1));
+    if (received.body == nullptr) return "no memory for the request";
+    const ssize_t got = pread(memory, received.body, received.size, sizeof request);
+    close(memory);
+    if (got != static_cast<ssize_t>(received.size)) return "the request was lost on its way";
+    received.body[received.size] = '\0';
+    return wire::check_body(request, received.body, wire::k_request_fds);
+}
+
+int share_request(const Received& received) {
+    const int memory = memfd_create("quicken-request", MFD_CLOEXEC);
+    if (memory < 0) return -1;
+    iovec parts[] = {{const_cast<wire::Request*>(&received.request), sizeof received.request},
+                     {received.body, received.size}};
+    const auto whole = static_cast<ssize_t>(sizeof received.request + received.size);
+    if (writev(memory, parts, 2) == whole) return memory;
+    close(memory);
+    return -1;
 }
 
 /// The client has put all of them in before it sent the request.

@@ -45,6 +45,13 @@ void prepare_to_receive();
 /// Never blocks longer than k_request_timeout.
 const char* receive_request(int connection, Received& received);
 
+/// The same of a request that somebody else has read: `memory` holds it, `deposit` and `directory` came with
+/// it; all are `received`'s from now on.
+const char* adopt_request(int memory, int directory, int deposit, Received& received);
+
+/// A memfd for that; -1 if it cannot be made.
+int share_request(const Received& received);
+
 /// Receives the program's fds from the deposit, which is closed. nullptr, or what is wrong.
 const char* take_deposit(Received& received);
 

@@ -38,21 +38,28 @@ constexpr int k_highest_fd = 1 << 20;  // fs.nr_open's default
     _exit(0);
 }
 
-/// Takes a connection that is this spare's to serve.
-int take_connection(control::Slot& slot) {
+/// From here on the client is this spare's to serve, unless the spare was retired meanwhile.
+void take(control::Slot& slot) {
+    auto expected = control::SlotState::idle;
+    if (!slot.state.compare_exchange_strong(expected, control::SlotState::taken)) _exit(0);
+    if (template_.board->stale.load() != 0) _exit(0);
+}
+
+int moved_up(int connection) {
+    const int moved = fcntl(connection, F_DUPFD_CLOEXEC, control::k_first_fd);
+    if (moved < 0) return connection;
+    close(connection);
+    return moved;
+}
+
+int accept_client() {
     int connection = -1;
     do {
         connection = accept4(template_.listener, nullptr, nullptr, SOCK_CLOEXEC);
     } while (connection < 0 &&
              (errno == EINTR || errno == ECONNABORTED || errno == EMFILE || errno == ENFILE));
     if (connection < 0) _exit(1);
-    auto expected = control::SlotState::idle;
-    if (!slot.state.compare_exchange_strong(expected, control::SlotState::taken)) _exit(0);
-    if (template_.board->stale.load() != 0) _exit(0);
-    const int moved = fcntl(connection, F_DUPFD_CLOEXEC, control::k_first_fd);
-    if (moved < 0) return connection;
-    close(connection);
-    return moved;
+    return connection;
 }
 
 /// nullptr, or why this peer is not served.
@@ -90,6 +97,22 @@ void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     message.pid = getpid();
     message.group = getpgrp();
     if (send_packet(template_.handoff, message, connection) != 0) _exit(1);
+}
+
+/// The template is not right for this client: another may be.
+[[noreturn]] void pass_on(int connection, const Received& received, std::uint32_t slot, bool passed,
+                          const char* reason) {
+    control::Message message{};
+    message.kind = control::MessageKind::misfit;
+    message.slot = slot;
+    message.pid = getpid();
+    message.passed = passed ? 1 : 0;
+    snprintf(message.text, sizeof message.text, "%s", reason);
+    const int memory = share_request(received);
+    if (memory < 0) refuse(connection, reason);
+    const int fds[control::k_client_fds] = {connection, received.directory, received.deposit, memory};
+    if (send_packet(template_.handoff, message, fds, control::k_client_fds) != 0) refuse(connection, reason);
+    _exit(0);
 }
 
 /// fds 0, 1 and 2 as the client has them, working directory, umask. nullptr, or what failed.
@@ -132,8 +155,8 @@ const char* take_extra_fds(Received& received, int& connection) {
     if (highest < 3 || highest > k_highest_fd) return "the client's fds have numbers out of range";
     const int least = highest + 1;
     Session& session = template_.session;
-    for (int* ours : {&connection, &template_.handoff, &template_.listener, &template_.changes,
-                      &session.master, &session.terminal, &session.leader}) {
+    for (int* ours : {&connection, &template_.handoff, &template_.listener, &template_.requests,
+                      &template_.changes, &session.master, &session.terminal, &session.leader}) {
         if (*ours >= 0 && *ours <= highest && !move_above(*ours, least))
             return "there is no room for the client's fds";
     }
@@ -247,20 +270,24 @@ const char* become_client(int& connection, pid_t client, Received& received) {
     return note;
 }
 
-}  // namespace
-
-void serve_one(std::uint32_t slot) {
-    note_own_state();
-    note_process_image();
-    prepare_to_receive();
-    prepare_comparison();
-    int connection = take_connection(template_.board->slots[slot]);
-    static Received received;
-    ucred peer{};
+/// The request of a client from the listening socket, or from `requests`; returns its connection.
+int meet(std::uint32_t slot, bool passed, Received& received, ucred& peer) {
+    control::Message message{};
+    int fds[control::k_client_fds] = {};
+    if (passed && !receive_client(template_.requests, message, fds)) _exit(0);
+    const int accepted = passed ? fds[0] : accept_client();
+    take(template_.board->slots[slot]);
+    const int connection = moved_up(accepted);
     if (const char* stranger = check_peer(connection, peer)) refuse(connection, stranger);
-    const char* wrong = receive_request(connection, received);
+    const char* wrong =
+        passed ? adopt_request(fds[3], fds[1], fds[2], received) : receive_request(connection, received);
     if (wrong != nullptr && wrong[0] == '\0') _exit(0);
     if (wrong != nullptr) refuse(connection, wrong);
+    return connection;
+}
+
+/// Ends the spare unless it is the right one for its client.
+void verify_client(int connection, const Received& received, std::uint32_t slot, bool passed) {
     if (!(received.request.instance == template_.instance))
         refuse(connection, "the request is for another server");
     if (is_in_doubt()) {
@@ -273,19 +300,34 @@ void serve_one(std::uint32_t slot) {
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
-    if (const char* other = compare_variables(received)) {
-        hand_over(connection, control::MessageKind::misfit, slot);
-        refuse(connection, other);
-    }
+    if (const char* other = compare_key(received)) pass_on(connection, received, slot, passed, other);
     if (received.has_terminal() && template_.session.leader < 0) {
         hand_over(connection, control::MessageKind::needs_session, slot);
         _exit(0);
     }
+}
+
+/// What only spares hold.
+void close_own() {
+    for (const int fd : {template_.handoff, template_.listener, template_.requests, template_.changes}) {
+        if (fd >= 0) close(fd);
+    }
+}
+
+}  // namespace
+
+void serve_one(std::uint32_t slot, bool passed) {
+    note_own_state();
+    note_process_image();
+    prepare_to_receive();
+    prepare_comparison();
+    static Received received;
+    ucred peer{};
+    int connection = meet(slot, passed, received, peer);
+    verify_client(connection, received, slot, passed);
     const char* note = become_client(connection, peer.pid, received);
     hand_over(connection, control::MessageKind::handoff, slot);
-    close(template_.handoff);
-    close(template_.listener);
-    if (template_.changes >= 0) close(template_.changes);
+    close_own();
     prctl(PR_SET_PDEATHSIG, 0);
     command_ = {getpid(), peer.pid, getppid(), slot};
     Session& session = template_.session;

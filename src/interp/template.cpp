@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bootstrap.inc"
+#include "common/key.hpp"
 #include "environment.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"

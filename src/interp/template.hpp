@@ -63,8 +63,8 @@ int template_main(int argc, char** argv, char** environment);
 void fork_point();
 
 /// In a spare: waits for a client that it fits and becomes its command. Never returns in vain: a spare
-/// that cannot go on ends.
-void serve_one(std::uint32_t slot);
+/// that cannot go on ends. `passed`: it waits for one that somebody else has accepted.
+void serve_one(std::uint32_t slot, bool passed);
 
 /// Ends a command, or a process that the program forked itself, after its code has run.
 /// `result` is what the evaluation returned, nullptr with an exception set.

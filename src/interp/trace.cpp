@@ -12,6 +12,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <new>
+
+#include "common/key.hpp"
 #include "common/trace.hpp"
 #include "environment.hpp"
 #include "template.hpp"
@@ -20,22 +23,10 @@ namespace quicken::interp {
 
 namespace {
 
+using trace::for_each_record;
 using trace::Header;
 using trace::Identity;
 using trace::Kind;
-
-/// A record in the bytes of the trace, which are not aligned.
-struct Record {
-    Header header;
-    const char* text;  // header.length bytes
-};
-
-struct Variable {
-    const char* name;
-    std::size_t name_length;
-    const char* value;  // nullptr: not set
-    std::size_t value_length;
-};
 
 /// A file or directory that a spare may have to look at itself. Texts are NUL-terminated copies.
 struct Watched {
@@ -49,106 +40,21 @@ struct Watched {
 
 /// Made once, in the template.
 struct Prepared {
-    Variable* variables = nullptr;
-    std::uint32_t variable_count = 0;
-    bool everything = false;
-    std::uint32_t* slots = nullptr;  // of the variables by hash: index + 1, or 0
-    std::uint32_t slot_count = 0;    // a power of 2
-    unsigned char* seen = nullptr;   // of each variable
     Watched* watched = nullptr;
     std::size_t watched_count = 0;
     bool some_blind = false;
 };
 
 Prepared prepared;
-Ref records;  // bytes; `prepared` points into them
-
-/// Calls `use` for each record. The bytes are our own: complete.
-template <typename Use>
-void for_each_record(const char* bytes, std::size_t size, Use use) {
-    for (std::size_t at = 0; at < size;) {
-        Record record{};
-        memcpy(&record.header, bytes + at, sizeof record.header);
-        record.text = bytes + at + sizeof record.header;
-        at += sizeof record.header + record.header.length;
-        use(record);
-    }
-}
+alignas(Key) unsigned char key_memory[sizeof(Key)];  // never destroyed: nothing of a command is taken apart
+Key* key = nullptr;
+Ref records;  // bytes; `*key` and `prepared` point into them
 
 template <typename Type>
 Type* allocate(std::size_t count) {
     auto* memory = static_cast<Type*>(calloc(count + 1, sizeof(Type)));
     if (memory == nullptr) give_up("no memory for the trace");
     return memory;
-}
-
-// --- variables -------------------------------------------------------------------
-
-/// FNV-1a, to the first '=' or the end.
-std::uint32_t hash_name(const char* text, std::size_t limit, std::size_t& length) {
-    std::uint32_t hash = 2166136261U;
-    for (length = 0; length < limit && text[length] != '=' && text[length] != '\0'; ++length)
-        hash = (hash ^ static_cast<unsigned char>(text[length])) * 16777619U;
-    return hash;
-}
-
-/// The slot of a name, or the free one where it would be.
-std::uint32_t& slot_of(std::uint32_t hash, const char* name, std::size_t length) {
-    for (;; ++hash) {
-        std::uint32_t& slot = prepared.slots[hash & (prepared.slot_count - 1)];
-        if (slot == 0) return slot;
-        const Variable& known = prepared.variables[slot - 1];
-        if (known.name_length == length && memcmp(known.name, name, length) == 0) return slot;
-    }
-}
-
-void prepare_variables(const char* bytes, std::size_t size) {
-    std::uint32_t count = 0;
-    for_each_record(bytes, size, [&count](const Record& record) {
-        count += record.header.kind == Kind::variable ? 1 : 0;
-        prepared.everything = prepared.everything || record.header.kind == Kind::everything;
-    });
-    prepared.slot_count = 16;
-    while (prepared.slot_count < 2 * count) prepared.slot_count *= 2;
-    prepared.variables = allocate<Variable>(count);
-    prepared.slots = allocate<std::uint32_t>(prepared.slot_count);
-    prepared.seen = allocate<unsigned char>(count);
-    for_each_record(bytes, size, [](const Record& record) {
-        if (record.header.kind != Kind::variable) return;
-        Variable& variable = prepared.variables[prepared.variable_count];
-        variable.name = record.text;
-        std::uint32_t& slot = slot_of(hash_name(record.text, record.header.length, variable.name_length),
-                                      record.text, variable.name_length);
-        if (variable.name_length < record.header.length) {
-            variable.value = record.text + variable.name_length + 1;
-            variable.value_length = record.header.length - variable.name_length - 1;
-        }
-        slot = ++prepared.variable_count;
-    });
-}
-
-const char* differs(const char* name, std::size_t length) {
-    static char reason[wire::k_max_reply_text];
-    snprintf(reason, sizeof reason, "the prelude reads %s%.*s, which differs from that of the first run",
-             prepared.everything ? "the whole environment, and with it " : "",
-             static_cast<int>(length < 256 ? length : 256), name);
-    return reason;
-}
-
-/// Of the first of several entries of one name, as getenv(3) has it.
-bool entry_fits(const char* entry, std::size_t length, std::uint32_t hash) {
-    const std::uint32_t slot = slot_of(hash, entry, length);
-    if (slot == 0) {
-        return !prepared.everything || is_among(k_settled_variables, entry, length) ||
-               is_among(k_passing_variables, entry, length);
-    }
-    unsigned char& seen = prepared.seen[slot - 1];
-    if (seen != 0) return true;
-    seen = 1;
-    const Variable& variable = prepared.variables[slot - 1];
-    const char* value = entry + length + 1;
-    return variable.value != nullptr && strlen(value) == variable.value_length &&
-           memcmp(value, variable.value, variable.value_length) == 0;
 }
 
 // --- files -----------------------------------------------------------------------
@@ -240,20 +146,20 @@ bool has_changed(const Watched& watched) {
 
 void prepare_files(const char* bytes, std::size_t size) {
     std::size_t count = 0;
-    for_each_record(bytes, size, [&count](const Record& record) {
-        count += record.header.kind == Kind::file || record.header.kind == Kind::directory ? 1 : 0;
+    for_each_record(bytes, size, [&count](const Header& header, const char*) {
+        count += header.kind == Kind::file || header.kind == Kind::directory ? 1 : 0;
     });
     prepared.watched = allocate<Watched>(count);
-    for_each_record(bytes, size, [](const Record& record) {
-        if (record.header.kind != Kind::file && record.header.kind != Kind::directory) return;
+    for_each_record(bytes, size, [](const Header& header, const char* content) {
+        if (header.kind != Kind::file && header.kind != Kind::directory) return;
         Watched& watched = prepared.watched[prepared.watched_count++];
-        char* text = allocate<char>(record.header.length);
-        memcpy(text, record.text, record.header.length);
-        watched.kind = record.header.kind;
+        char* text = allocate<char>(header.length);
+        memcpy(text, content, header.length);
+        watched.kind = header.kind;
         watched.path = text;
         watched.blind = is_blind(text);
         prepared.some_blind = prepared.some_blind || watched.blind;
-        watched.identity = record.header.identity;
+        watched.identity = header.identity;
         if (watched.kind == Kind::file) return;
         watched.asked = text + strlen(text) + 1;
         watched.found = watched.asked + strlen(watched.asked) + 1;
@@ -292,34 +198,23 @@ int make_trace() {
     const char* bytes = py.PyBytes_AsString(records.get());
     const auto size = static_cast<std::size_t>(py.PyBytes_Size(records.get()));
     bool too_long = size > trace::k_max_trace;
-    for_each_record(bytes, size, [&too_long](const Record& record) {
-        too_long = too_long || record.header.length > trace::k_max_text;
+    for_each_record(bytes, size, [&too_long](const Header& header, const char*) {
+        too_long = too_long || header.length > trace::k_max_text;
     });
     if (too_long) give_up("the prelude reads more than can be watched");
     const int fd = write_memfd(bytes, size);
-    prepare_variables(bytes, size);
+    key = ::new (key_memory) Key;
+    if (!key->read(bytes, size)) give_up("no memory for the trace");
     prepare_files(bytes, size);
     return fd;
 }
 
 void prepare_comparison() {
-    memset(prepared.seen, 0, prepared.variable_count);
+    key->prepare();
 }
 
-const char* compare_variables(const Received& received) {
-    const char* entry = received.environment();
-    for (std::uint32_t i = 0; i < received.request.envc; ++i, entry += strlen(entry) + 1) {
-        std::size_t length = 0;
-        const std::uint32_t hash = hash_name(entry, SIZE_MAX, length);
-        if (entry[length] != '=') continue;
-        if (!entry_fits(entry, length, hash)) return differs(entry, length);
-    }
-    for (std::uint32_t i = 0; i < prepared.variable_count; ++i) {
-        const Variable& variable = prepared.variables[i];
-        if (variable.value != nullptr && prepared.seen[i] == 0)
-            return differs(variable.name, variable.name_length);
-    }
-    return nullptr;
+const char* compare_key(const Received& received) {
+    return key->difference({received.request, received.body, received.directory});
 }
 
 bool files_changed(bool all) {

@@ -9,12 +9,11 @@ namespace quicken::interp {
 /// At the fork point: ends tracing; a sealed memfd of the records. Gives up if they are too many.
 int make_trace();
 
-/// In a spare before it waits: what compare_variables() writes is its own by then.
+/// In a spare before it waits: what compare_key() writes is its own by then.
 void prepare_comparison();
 
-/// nullptr, or why the client's environment is not what the prelude has read. The text lives as long as the
-/// process. Allocates nothing; tens of variables take a few µs.
-const char* compare_variables(const Received& received);
+/// nullptr, or why the template is not right for the client (common/key.hpp).
+const char* compare_key(const Received& received);
 
 /// Whether a file or directory of the trace has changed, of those where nobody is told of changes
 /// (inotify(7)) or, with `all`, of all. Nothing to look at costs nothing.

@@ -55,11 +55,15 @@ bool send_reply(int connection, wire::ReplyKind kind, int value, int pid, std::s
 Connection::Connection(Loop& loop, Fd socket, Done done)
     : socket_(std::move(socket)), done_(std::move(done)) {
     readable_ = loop.on_io(socket_.get(), EPOLLIN | EPOLLRDHUP, [this](std::uint32_t) { read(); });
-    deadline_ = loop.after(wire::k_request_timeout, [this] { finish(std::nullopt); });
+    deadline_ = loop.after(wire::k_request_timeout, [this] { finish(false); });
 }
 
-Connection::Connection(Loop& loop, Fd socket, AlreadyRead, Done done)
-    : socket_(std::move(socket)), done_(std::move(done)), complete_(true) {
+Connection::Connection(Loop& loop, Fd socket, std::shared_ptr<const Program> program, Fd deposit, Done done)
+    : socket_(std::move(socket)),
+      done_(std::move(done)),
+      program_(std::move(program)),
+      deposit_(std::move(deposit)),
+      complete_(true) {
     readable_ = loop.on_io(socket_.get(), EPOLLIN | EPOLLRDHUP, [this](std::uint32_t) { read(); });
 }
 
@@ -67,19 +71,19 @@ bool Connection::reply(wire::ReplyKind kind, int value, std::string_view text) c
     return send_reply(socket_.get(), kind, value, 0, text);
 }
 
-void Connection::finish(std::optional<Program> program) {
+void Connection::finish(bool complete) {
     deadline_.reset();
-    complete_ = program.has_value();
+    complete_ = complete;
     data_.clear();
     fds_.clear();
     // `done_` may destroy this object.
     const Done done = done_;
-    done(*this, std::move(program));
+    done(*this, complete);
 }
 
 void Connection::refuse(std::string_view reason) {
     reply(wire::ReplyKind::refused, 0, reason);
-    finish(std::nullopt);
+    finish(false);
 }
 
 bool Connection::read_some() {
@@ -94,7 +98,7 @@ bool Connection::read_some() {
     const ssize_t got = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (got <= 0) {
-        finish(std::nullopt);
+        finish(false);
         return true;
     }
     keep_fds(header, fds_);
@@ -105,7 +109,7 @@ bool Connection::read_some() {
 /// Called again after the request is complete only when the client has gone. finish() may destroy this
 /// object: nothing of it is touched afterwards.
 void Connection::read() {
-    if (complete_) return finish(std::nullopt);
+    if (complete_) return finish(false);
     if (read_some()) return;
     wire::Request request{};
     if (data_.size() < sizeof request) return;
@@ -122,8 +126,10 @@ void Connection::read() {
     if (const char* wrong = wire::check_body(request, program.body.data(), static_cast<int>(fds_.size()))) {
         return refuse(wrong);
     }
-    program.directory = std::move(fds_.back());
-    finish(std::move(program));
+    deposit_ = std::move(fds_[0]);
+    program.directory = std::move(fds_[1]);
+    program_ = std::make_shared<const Program>(std::move(program));
+    finish(true);
 }
 
 }  // namespace quicken::server

@@ -74,7 +74,7 @@ int get_options(sd_bus*, const char*, const char*, const char*, sd_bus_message* 
 int get_commands(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data,
                  sd_bus_error*) {
     std::vector<std::uint32_t> pids;
-    for (const pid_t pid : control(data).supervisor().pool().commands()) {
+    for (const pid_t pid : control(data).supervisor().variants().commands()) {
         pids.push_back(static_cast<std::uint32_t>(pid));
     }
     return sd_bus_message_append_array(reply, 'u', pids.data(), pids.size() * sizeof pids[0]);
@@ -87,10 +87,11 @@ int get_number(sd_bus*, const char*, const char*, const char* property, sd_bus_m
     const std::string_view name = property;
     if (name == "Pid") return sd_bus_message_append(reply, "u", static_cast<std::uint32_t>(getpid()));
     if (name == "Since") return sd_bus_message_append(reply, "t", object.since());
-    if (name == "CommandsRun") return sd_bus_message_append(reply, "t", supervisor.pool().commands_run());
+    if (name == "CommandsRun") return sd_bus_message_append(reply, "t", supervisor.variants().commands_run());
     if (name == "Memory") return sd_bus_message_append(reply, "t", proportional_memory(supervisor));
     if (name == "IdleTimeout") return sd_bus_message_append(reply, "d", supervisor.idle_timeout());
-    return sd_bus_message_append(reply, "u", static_cast<std::uint32_t>(supervisor.pool().commands().size()));
+    return sd_bus_message_append(reply, "u",
+                                 static_cast<std::uint32_t>(supervisor.variants().commands().size()));
 }
 
 int call_stop(sd_bus_message* message, void* data, sd_bus_error*) {

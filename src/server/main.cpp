@@ -83,7 +83,7 @@ void tell_systemd(const Supervisor& supervisor) {
     const Program* program = supervisor.program();
     const std::string name = program != nullptr ? std::string(program->name()) : "nothing yet";
     sd_notify(0, fmt::format("STATUS={}: {}; {} commands run, {} running", supervisor.state_name(), name,
-                             supervisor.pool().commands_run(), supervisor.pool().commands().size())
+                             supervisor.variants().commands_run(), supervisor.variants().commands().size())
                      .c_str());
 }
 

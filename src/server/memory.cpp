@@ -24,8 +24,7 @@ std::uint64_t memory_of(pid_t pid) {
 
 std::uint64_t proportional_memory(const Supervisor& supervisor) {
     std::uint64_t sum = memory_of(getpid());
-    if (supervisor.template_pid() > 0) sum += memory_of(supervisor.template_pid());
-    for (const pid_t pid : supervisor.pool().processes()) sum += memory_of(pid);
+    for (const pid_t pid : supervisor.variants().processes()) sum += memory_of(pid);
     return sum;
 }
 

@@ -81,8 +81,8 @@ Holds holds(pid_t pid, const std::string& file) {
 
 }  // namespace
 
-Pool::Pool(Loop& loop, Board& board, Listener listener)
-    : loop_(loop), board_(board), listener_(std::move(listener)) {
+Pool::Pool(Loop& loop, Board& board, Owner& owner, Variant& variant)
+    : loop_(loop), board_(board), owner_(owner), variant_(variant) {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
         throw_errno("make", "a socket pair");
@@ -169,7 +169,7 @@ void Pool::forget_orders() {
 /// program starts and which no exec passes on. A child that we cannot look into (it is ending, and its own
 /// child may be about to become ours, or it is another user's) may be one: then the slots stay lost until the
 /// next look. One that waits is killed if all lost slots are retired: no client can have been taken by it.
-void Pool::reclaim_lost(int listener, pid_t template_pid) {
+void Pool::reclaim_lost(int listener, const Known& known) {
     if (lost_.empty()) return;
     const auto children = children_of_ours();
     if (!children) return;
@@ -179,7 +179,7 @@ void Pool::reclaim_lost(int listener, pid_t template_pid) {
     });
     bool some = false;
     for (const pid_t pid : *children) {
-        if (pid == template_pid || children_.contains(pid)) continue;
+        if (known(pid)) continue;
         const Holds answer = holds(pid, socket);
         if (answer == Holds::yes && retired) kill(pid, SIGKILL);
         some = some || answer != Holds::no;
@@ -251,18 +251,22 @@ bool Pool::receive_one() {
     Packet packet = receive_packet(our_end_.get());
     if (!packet.complete()) return false;
     // The command is there all the same.
-    if (!packet.passed) {
+    if (!packet.fds[0]) {
         log(Level::warning, "the connection of process {} was lost on its way", packet.message.pid);
     }
-    handed_over(packet.message, std::move(packet.passed));
+    if (packet.message.kind == control::MessageKind::misfit) {
+        packet.message.text[control::k_text - 1] = '\0';
+        owner_.misfit(variant_, packet.message, std::move(packet.fds));
+    } else {
+        handed_over(packet.message, std::move(packet.fds[0]));
+    }
     return true;
 }
 
 void Pool::handed_over(const control::Message& message, Fd connection) {
-    if (message.kind == control::MessageKind::stale) return listener_.stale(std::move(connection));
-    if (message.kind == control::MessageKind::doubt) return listener_.doubt(std::move(connection));
-    if (message.kind == control::MessageKind::misfit) return listener_.misfit();
-    if (message.kind == control::MessageKind::needs_session) return listener_.needs_session(connection);
+    if (message.kind == control::MessageKind::stale) return owner_.stale(std::move(connection));
+    if (message.kind == control::MessageKind::doubt) return owner_.doubt(std::move(connection));
+    if (message.kind == control::MessageKind::needs_session) return owner_.needs_session(connection);
     Child& child = children_[message.pid];
     child.group = message.group;
     child.slot = message.slot;
@@ -278,7 +282,7 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
         child.hangup =
             loop_.on_io(child.connection.get(), EPOLLRDHUP, [this, pid](std::uint32_t) { client_gone(pid); });
     }
-    listener_.changed();
+    owner_.pool_changed();
 }
 
 /// The client closed its end: because it was told the end of the command, or because it was killed. A signal
@@ -309,23 +313,23 @@ void Pool::count_waste(const Child& child, const siginfo_t& info) {
     fork_failed_ = false;
 }
 
-bool Pool::child_changed(const siginfo_t& info) {
+void Pool::stranger_ended(pid_t pid) {
+    if (order_outstanding()) ended_unknown_.insert(pid);
+}
+
+void Pool::child_changed(const siginfo_t& info) {
     const auto found = children_.find(info.si_pid);
     const bool ended = info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED;
-    if (found == children_.end()) {
-        if (ended && order_outstanding()) ended_unknown_.insert(info.si_pid);
-        return false;
-    }
+    if (found == children_.end()) return;
     const Child& child = found->second;
     report(child, info);
-    if (!ended) return true;
+    if (!ended) return;
     const std::uint32_t slot = child.slot;
     if (child.command && board_.state(slot) == control::SlotState::retired) --commands_run_;
     if (!child.command) count_waste(child, info);
     if (std::find(unannounced_.begin(), unannounced_.end(), slot) == unannounced_.end()) board_.release(slot);
     children_.erase(found);
-    listener_.changed();
-    return true;
+    owner_.pool_changed();
 }
 
 }  // namespace quicken::server

@@ -1,4 +1,4 @@
-// The spares and the commands: every child of the supervisor but the template.
+// The spares and the commands of one variant: all its children but the template.
 //
 // A child is known by its pid from the template's Forked or its own Handoff,
 // whichever is handled first, until it is reaped; a pid in the table is
@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -25,17 +26,28 @@
 
 namespace quicken::server {
 
+class Variant;
+
 class Pool {
  public:
-    struct Listener {
-        std::function<void()> changed;                 // a spare or a command came or went
-        std::function<void(Fd)> stale;                 // a spare was not fit for this client
-        std::function<void(Fd)> doubt;                 // a spare could not tell whether it was
-        std::function<void(const Fd&)> needs_session;  // a spare without one met a client with a terminal
-        std::function<void()> misfit;                  // a spare has refused a client for its environment
-    };
+    /// What a spare has met; `connection` may be none, if there was no fd left to receive it.
+    class Owner {
+     public:
+        virtual void pool_changed() = 0;                       // a spare or a command came or went
+        virtual void stale(Fd connection) = 0;                 // the spare was not fit for this client
+        virtual void doubt(Fd connection) = 0;                 // it could not tell whether it was
+        virtual void needs_session(const Fd& connection) = 0;  // it has none, and the client has a terminal
+        /// The variant is not right for this client. `fds` as with control::k_client_fds.
+        virtual void misfit(Variant&, const control::Message& message,
+                            std::array<Fd, control::k_client_fds> fds) = 0;
 
-    Pool(Loop& loop, Board& board, Listener listener);
+     protected:
+        ~Owner() = default;
+    };
+    /// Whether somebody knows a child with this pid.
+    using Known = std::function<bool(pid_t)>;
+
+    Pool(Loop& loop, Board& board, Owner& owner, Variant& variant);
     ~Pool();
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
@@ -56,8 +68,9 @@ class Pool {
     /// The template is gone: what it was ordered and has not answered does not come.
     void forget_orders();
     /// Frees the slots of forgotten orders once nobody can have them. Every template that was dropped must
-    /// have been reaped and no order be outstanding; `listener` is the socket that spares listen on.
-    void reclaim_lost(int listener, pid_t template_pid);
+    /// have been reaped and no order be outstanding, of any pool; `listener` is the socket that spares listen
+    /// on.
+    void reclaim_lost(int listener, const Known& known);
 
     /// Ends all spares that have not handed over. False if one of them may have taken a connection.
     bool retire_spares();
@@ -68,8 +81,12 @@ class Pool {
     /// Stops the commands whose clients are stopped by a signal that nobody can relay (SIGSTOP), and
     /// continues those whose clients go on. To be called every now and then.
     void follow_clients();
-    /// Takes note of the end or stop of a child. False if it is not one of ours.
-    bool child_changed(const siginfo_t& info);
+    bool contains(pid_t pid) const { return children_.contains(pid); }
+    bool empty() const { return children_.empty() && lost_.empty(); }
+    /// Takes note of the end or stop of a child that it contains.
+    void child_changed(const siginfo_t& info);
+    /// Of a child that nobody knows.
+    void stranger_ended(pid_t pid);
     /// Handles every handover that has been sent.
     void drain();
 
@@ -105,7 +122,8 @@ class Pool {
 
     Loop& loop_;
     Board& board_;
-    Listener listener_;
+    Owner& owner_;
+    Variant& variant_;
     Fd our_end_;
     Fd spares_end_;
     Source readable_;

@@ -1,5 +1,7 @@
 #include "program.hpp"
 
+#include <unistd.h>
+
 #include <cstring>
 
 #include "common/target.hpp"
@@ -17,6 +19,21 @@ std::vector<const char*> strings(const std::string& body, std::size_t offset, st
 }
 
 }  // namespace
+
+std::optional<Program> Program::read(const Fd& memory, Fd directory) {
+    Program program;
+    std::uint32_t size = 0;
+    const auto header = static_cast<ssize_t>(sizeof program.request);
+    if (pread(memory.get(), &program.request, sizeof program.request, 0) != header) return std::nullopt;
+    if (wire::check_header(program.request, size) != nullptr) return std::nullopt;
+    program.body.resize(size);
+    if (pread(memory.get(), program.body.data(), size, header) != static_cast<ssize_t>(size))
+        return std::nullopt;
+    if (wire::check_body(program.request, program.body.data(), wire::k_request_fds) != nullptr)
+        return std::nullopt;
+    program.directory = std::move(directory);
+    return program;
+}
 
 std::string_view Program::name() const {
     return {body.data(), request.name_length};

@@ -1,8 +1,8 @@
-// What a server serves: the first request, kept for as long as the server
-// lives, since every template is built from it: under the first client's own
+// A client's request. A template is made from it, under that client's own
 // environment, directory and umask.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +17,9 @@ struct Program {
     wire::Request request{};
     std::string body;
     Fd directory;  // O_PATH
+
+    /// From a memfd that a spare has written; nothing if that is no request.
+    static std::optional<Program> read(const Fd& memory, Fd directory);
 
     std::string_view name() const;
     std::string_view directory_name() const;

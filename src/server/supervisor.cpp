@@ -1,51 +1,37 @@
 #include "supervisor.hpp"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cmath>
-#include <cstring>
 #include <thread>
 
 #include "common/error.hpp"
 #include "log.hpp"
+#include "settings.hpp"
 
 namespace quicken::server {
 
 namespace {
 
-constexpr double k_default_idle_timeout = 86400;  // s
-constexpr double k_no_program_timeout = 10;       // s without a first request, or refusing
-constexpr double k_warm_timeout = 60;             // s for a prelude; then the next rung
-constexpr double k_stop_timeout = 10;             // s for commands to end by themselves
-constexpr double k_kill_timeout = 2;              // s more after TERM
-constexpr double k_retry_exit = 0.5;              // s until the next try if somebody else holds the directory
-constexpr std::size_t k_spares = 2;
-constexpr unsigned k_max_wasted = 10;       // spares lost in a row before the template is at fault
-constexpr int k_fork_answer = 200;          // ms
-constexpr double k_order_timeout = 5;       // s for a fork, before the template counts as hanging
-constexpr double k_early = 10;              // s after ready: a template lost sooner is at fault itself
-constexpr unsigned k_max_early_losses = 3;  // in a row; then the next rung
-constexpr double k_passing = 1;             // s until it is tried again after a reason that may pass
-constexpr double k_accept_pause = 0.1;      // s, while there are no fds
-constexpr unsigned k_max_misfits = 3;       // clients in a row that a template does not fit
-constexpr double k_follow = 0.2;            // s between looks at the clients of running commands
-constexpr double k_lock_timeout = 0.5;      // s for the directory's lock when told to stop
-constexpr double k_max_seconds = 1e9;       // no timer is longer
-constexpr double k_quiet = 0.2;             // s
-constexpr double k_max_pause = 3600;        // s, of what is doubled
+constexpr double k_no_program_timeout = 10;  // s without a first request, or refusing
+constexpr double k_stop_timeout = 10;        // s for commands to end by themselves
+constexpr double k_kill_timeout = 2;         // s more after TERM
+constexpr double k_retry_exit = 0.5;         // s until the next try if somebody else holds the directory
+constexpr double k_passing = 1;              // s until it is tried again after a reason that may pass
+constexpr double k_accept_pause = 0.1;       // s, while there are no fds
+constexpr double k_follow = 0.2;             // s between looks at the clients of running commands
+constexpr double k_lock_timeout = 0.5;       // s for the directory's lock when told to stop
+constexpr double k_quiet = 0.2;              // s
+constexpr double k_max_pause = 3600;         // s, of what is doubled
 constexpr unsigned k_max_stale_starts = 3;
 constexpr double k_churn_pause = 10;  // s
 constexpr double k_looks_in = 0.1;    // s; a client in doubt does not wait for it
@@ -53,15 +39,6 @@ constexpr unsigned k_looks = 10;      // at changes in that time
 constexpr double k_vain = 1;          // s
 constexpr unsigned k_max_vain = 3;    // doubts for nothing, before spares look for themselves
 constexpr double k_away = 1;          // s for which they do
-
-/// Seconds, or nothing if `text` is not a number >= 0.
-std::optional<double> parse_seconds(const char* text) {
-    double value = 0;
-    const char* end = text + std::strlen(text);
-    const auto [stopped, error] = std::from_chars(text, end, value);
-    if (error != std::errc{} || stopped != end || !std::isfinite(value) || value < 0) return std::nullopt;
-    return std::min(value, k_max_seconds);
-}
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -81,36 +58,14 @@ Fd accept_soon(int listener) {
     return socket;
 }
 
-/// Empty, or why this cannot be the log. A pipe could block us, and every command with us.
-std::string open_log(const char* path) {
-    if (*path != '/') return "it is not an absolute path";
-    Fd file(open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
-    struct stat status {};
-    if (!file && errno != ENXIO) return errno_text(errno);
-    // ENXIO: a socket, or a FIFO that nobody reads (open(2)).
-    if (!file || fstat(file.get(), &status) != 0 || !(S_ISREG(status.st_mode) || S_ISCHR(status.st_mode))) {
-        return "it is neither a regular file nor a character device";
-    }
-    log_to(std::move(file));
-    return {};
-}
-
 }  // namespace
-
-std::optional<FileId> file_id(const std::string& path) {
-    struct stat status {};
-    if (lstat(path.c_str(), &status) != 0) return std::nullopt;
-    return FileId{status.st_dev, status.st_ino};
-}
 
 Supervisor::Supervisor(Loop& loop, Place place)
     : loop_(loop),
       place_(std::move(place)),
       freshness_(board_),
-      pool_(loop, board_,
-            {[this] { pool_changed(); }, [this](Fd connection) { stale(std::move(connection)); },
-             [this](Fd connection) { doubt(std::move(connection)); },
-             [this](const Fd& connection) { needs_session(connection); }, [this] { misfit(); }}),
+      common_{loop, board_, place_, freshness_.fd(), false},
+      variants_(common_, *this),
       quiet_(k_quiet),
       churn_pause_(k_churn_pause),
       idle_timeout_(k_default_idle_timeout) {
@@ -145,8 +100,8 @@ const char* Supervisor::state_name() const {
 }
 
 const char* Supervisor::rung_name() const {
-    if (!template_ || state_ != State::ready) return "";
-    return template_->rung() == control::Rung::prelude ? "prelude" : "interpreter";
+    if (state_ != State::ready || variants_.listening() == nullptr) return "";
+    return variants_.listening()->rung() == control::Rung::prelude ? "prelude" : "interpreter";
 }
 
 void Supervisor::set_state(State state, std::string reason) {
@@ -163,7 +118,7 @@ void Supervisor::set_state(State state, std::string reason) {
 
 void Supervisor::update_accepting() {
     const bool ours = state_ == State::idle || state_ == State::warming || state_ == State::refusing;
-    accepting_.enable(ours && !accept_timer_ && pool_.spares() == 0 && !pool_.order_outstanding());
+    accepting_.enable(ours && !accept_timer_ && variants_.spares() == 0 && !variants_.order_outstanding());
 }
 
 void Supervisor::accept_client() {
@@ -177,10 +132,10 @@ void Supervisor::accept_client() {
         });
         return update_accepting();
     }
-    held_.emplace_back(loop_, std::move(socket),
-                       [this](Connection& connection, std::optional<Program> program) {
-                           request_complete(connection, std::move(program));
-                       });
+    held_.emplace_back(loop_, std::move(socket), [this](Connection& connection, bool complete) {
+        if (!complete) return drop(connection);
+        request_complete(connection);
+    });
     update_idle_timer();
 }
 
@@ -189,25 +144,24 @@ void Supervisor::drop(const Connection& connection) {
     update_idle_timer();
 }
 
-void Supervisor::request_complete(Connection& connection, std::optional<Program> program) {
-    if (!program) return drop(connection);
-    const wire::Instance expected = program->expected_instance();
-    if (!(expected == program->request.instance)) {
-        connection.reply(
-            wire::ReplyKind::refused, 0,
-            "the server does not arrive at the client's instance (are its groups the client's?)");
-        return drop(connection);
+void Supervisor::refuse_one(const Connection& connection, const std::string& reason) {
+    connection.reply(wire::ReplyKind::refused, 0, reason);
+    drop(connection);
+}
+
+void Supervisor::request_complete(Connection& connection) {
+    const Program& program = *connection.program();
+    if (!(program.expected_instance() == program.request.instance)) {
+        return refuse_one(
+            connection, "the server does not arrive at the client's instance (are its groups the client's?)");
     }
-    if (still_refused(*program)) {
-        connection.reply(wire::ReplyKind::refused, 0, reason_);
-        return drop(connection);
-    }
+    if (still_refused(program)) return refuse_one(connection, reason_);
     if (state_ == State::ready || state_ == State::stopping) {
         connection.reply(wire::ReplyKind::retry, 0, {});
         return drop(connection);
     }
     connection.reply(wire::ReplyKind::warming, 0, {});
-    if (state_ != State::warming) first_request(connection, std::move(*program));
+    if (state_ != State::warming) first_request(connection);
 }
 
 bool Supervisor::still_refused(const Program& program) const {
@@ -216,209 +170,168 @@ bool Supervisor::still_refused(const Program& program) const {
     return !passing_ || seconds_since(refusing_since_) < k_passing;
 }
 
-void Supervisor::first_request(Connection& connection, Program program) {
-    if (!apply_settings(connection, program)) return drop(connection);
-    program_ = std::move(program);
-    sessions_ = sessions_ || (program_->request.terminal & wire::k_has_terminal) != 0;
+void Supervisor::first_request(Connection& connection) {
+    const std::string wrong = open_log_of(*connection.program());
+    if (!wrong.empty()) {
+        connection.reply(wire::ReplyKind::failed, 1, "quicken: " + wrong);
+        return drop(connection);
+    }
+    program_ = connection.program();
+    idle_timeout_ = idle_timeout_of(*program_);
+    common_.sessions = common_.sessions || (program_->request.terminal & wire::k_has_terminal) != 0;
     log(Level::info, "warming {} {} for {}", program_->what(), program_->name(), program_->interpreter());
-    warm(control::Rung::prelude);
+    warm();
 }
 
-/// Settings of the server come with the environment of its first client. False if the client is told why not.
-bool Supervisor::apply_settings(const Connection& connection, const Program& program) {
-    if (const char* text = program.variable("QUICKEN_IDLE_TIMEOUT"); text != nullptr && *text != '\0') {
-        const auto seconds = parse_seconds(text);
-        if (!seconds) log(Level::warning, "QUICKEN_IDLE_TIMEOUT={}: not a number of seconds", text);
-        idle_timeout_ = seconds.value_or(k_default_idle_timeout);
-    }
-    const char* path = program.variable("QUICKEN_LOG_FILE");
-    if (path == nullptr || *path == '\0') return true;
-    const std::string reason = open_log(path);
-    if (reason.empty()) return true;
-    connection.reply(wire::ReplyKind::failed, 1,
-                     fmt::format("quicken: QUICKEN_LOG_FILE={}: {}", path, reason));
-    return false;
-}
+// --- templates ---------------------------------------------------------------------
 
-// --- the template ------------------------------------------------------------------
-
-void Supervisor::warm(control::Rung rung) {
+/// The variant that listens, for what was asked for last.
+void Supervisor::warm() {
     quiet_timer_.reset();
-    if (const auto changed = place_.own.difference()) return upgraded(*changed);
-    rung_ = rung;
-    set_state(State::warming);
     try {
-        template_ = std::make_unique<TemplateProcess>(
-            loop_, *program_, rung,
-            Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.session.get(),
-                        freshness_.fd(), place_.fd_limit},
-            place_.library, [this](const control::Message& message, Fd passed) {
-                template_said(message, std::move(passed));
-            });
+        variants_.add(program_).warm(control::Rung::prelude);
     } catch (const Error& error) {
-        return refuse(error.what(), error.code() != 0);
-    }
-    pool_.forgive();
-    warm_timer_ = loop_.after(k_warm_timeout, [this, rung] {
-        drop_template();
-        next_rung(rung, fmt::format("it is not ready after {} s", k_warm_timeout));
-    });
-}
-
-void Supervisor::template_said(const control::Message& message, Fd passed) {
-    switch (message.kind) {
-        case control::MessageKind::ready:
-            return template_ready(message, passed);
-        case control::MessageKind::unfit:
-            return template_unfit(message);
-        case control::MessageKind::forked:
-            pool_.forked(message);
-            order_timer_.reset();
-            watch_orders();
-            reclaim_lost();
-            return pool_changed();
-        default:
-            log(Level::warning, "the template sent a message of kind {}",
-                static_cast<unsigned>(message.kind));
+        refuse(error.what(), true);
     }
 }
 
-/// Watches what the template has read; returns what has changed since. Throws Error for what is no trace.
-std::optional<std::string> Supervisor::begin_trace(const Fd& memory) {
-    if (!memory) {
-        freshness_.forget();
-        return std::nullopt;
+bool Supervisor::may_warm(Variant& variant) {
+    if (state_ == State::stopping) return false;
+    if (const auto changed = place_.own.difference()) {
+        upgraded(*changed);
+        return false;
     }
-    Trace trace = Trace::read(memory);
-    for (const TracedFile& file : place_.own.files()) trace.add(file.path, file.identity);
-    return freshness_.begin(std::move(trace));
+    if (is_listening(variant)) set_state(State::warming);
+    return true;
 }
 
-void Supervisor::template_ready(const control::Message& message, const Fd& trace) {
-    if (state_ != State::warming) return;
-    warm_timer_.reset();
-    try {
-        if (const auto changed = begin_trace(trace)) return stale_at_once(*changed);
-    } catch (const Error& error) {
-        const std::string reason = error.what();
-        drop_template();
-        return next_rung(rung_, reason);
+/// Watches what all have read.
+std::optional<std::string> Supervisor::begin(Variant& variant) {
+    if (!is_listening(variant)) {
+        if (auto changed = variant.trace().difference()) return changed;
     }
+    Trace all = variant.trace();
+    for (const TracedFile& file : place_.own.files()) all.add(file.path, file.identity);
+    for (const auto& each : variants_.all()) {
+        if (each->state() == Variant::State::ready) all.add(each->trace());
+    }
+    auto changed = freshness_.begin(std::move(all));
+    if (!changed || is_listening(variant)) return changed;
+    went_stale(*changed);
+    return changed;
+}
+
+void Supervisor::ready(Variant& variant) {
+    if (!is_listening(variant)) return serve_held(variant);
     stale_starts_ = 0;
-    if (rung_ == control::Rung::prelude) {
+    if (variant.rung() == control::Rung::prelude) {
         churn_pause_ = k_churn_pause;
         churn_timer_.reset();
     }
-    used_before_ = pool_.commands_run();
-    ready_since_ = Clock::now();
-    version_ = message.text;
+    used_before_ = variants_.commands_run();
+    version_ = variant.interpreter_version();
     board_.set_stale(false);
-    set_state(State::ready, reason_);
-    log(Level::info, "ready, rung: {}", rung_name());
+    set_state(State::ready, variant.reason());
     order_spares();
+    send_held_back();
+}
+
+/// They connect anew, and find spares.
+void Supervisor::send_held_back() {
     for (const Connection& each : held_) {
         if (each.complete()) each.reply(wire::ReplyKind::retry, 0, {});
     }
     held_.clear();
 }
 
-void Supervisor::template_unfit(const control::Message& message) {
-    if (state_ != State::warming) return;
-    const std::string reason = message.text;
-    drop_template();
-    next_rung(message.rung, reason);
-}
-
-/// The ladder: prelude, interpreter alone, plain runs.
-void Supervisor::next_rung(control::Rung failed, const std::string& reason, bool passing) {
-    log(Level::info, "{} cannot be served {}: {}", program_->name(),
-        failed == control::Rung::prelude ? "from its prelude" : "at all", reason);
-    early_losses_ = 0;
-    if (failed != control::Rung::prelude) return refuse(reason, passing);
-    warm(control::Rung::interpreter);
-    if (state_ == State::warming) reason_ = reason;
-}
-
-void Supervisor::refuse(const std::string& reason, bool passing) {
-    warm_timer_.reset();
-    passing_ = passing;
-    refusing_since_ = Clock::now();
-    set_state(State::refusing, reason);
+void Supervisor::refuse_held(const std::string& reason) {
     for (const Connection& each : held_) {
         if (each.complete()) each.reply(wire::ReplyKind::refused, 0, reason);
     }
     held_.clear();
 }
 
-/// Waits for the answers to all orders, so that no spare is born unknown.
-void Supervisor::settle_orders() {
-    for (int i = 0; i < 5 && template_ && pool_.order_outstanding(); ++i) template_->drain(k_fork_answer);
-}
-
-void Supervisor::drop_template() {
-    settle_orders();
-    discard_template();
-}
-
-void Supervisor::discard_template() {
-    if (!template_) return;
-    if (template_->pid() > 0) dropped_templates_.insert(template_->pid());
-    template_.reset();
-    pool_.forget_orders();
-    warm_timer_.reset();
-    order_timer_.reset();
-}
-
-void Supervisor::reclaim_lost() {
-    if (!dropped_templates_.empty() || pool_.order_outstanding() || !place_.listener) return;
-    pool_.reclaim_lost(place_.listener.get(), template_pid());
-}
-
-/// A template that does not answer is stopped, or a fork handler of the program's hangs.
-void Supervisor::watch_orders() {
-    if (order_timer_ || !template_ || !pool_.answer_outstanding()) return;
-    order_timer_ = loop_.after(k_order_timeout, [this] {
-        order_timer_.reset();
-        if (state_ != State::ready) return;
-        discard_template();  // it is not waited for once more
-        template_lost(fmt::format("it has not forked within {} s", k_order_timeout), true);
-    });
-}
-
-void Supervisor::template_ended(const siginfo_t& info) {
-    template_->reaped();
-    template_->drain(0);
-    if (!template_) return;  // its last packet said why
-    const bool was_ready = state_ == State::ready;
-    const control::Rung rung = template_->rung();
-    const bool exited = info.si_code == CLD_EXITED;
-    const std::string how =
-        fmt::format("{} {} {}", program_->interpreter(),
-                    exited ? "ended with status" : "was killed by signal", info.si_status);
-    if (was_ready) return template_lost(how, !exited);
-    drop_template();
+void Supervisor::refused(Variant& variant, const std::string& reason, bool passing) {
     if (state_ == State::stopping) return;
-    log(Level::warning, "the template is gone: {}", how);
-    pool_.retire_spares();
-    next_rung(rung, how, !exited);
+    if (is_listening(variant)) return refuse(reason, passing);
+    variant.drop();
+    variants_.pause();
+    refuse_held(reason);
 }
 
-/// One that was ready. Another is made on the same rung, unless that has been of no use several times.
-void Supervisor::template_lost(const std::string& how, bool passing) {
-    log(Level::warning, "the template is gone: {}", how);
-    drop_template();
-    pool_.retire_spares();
-    early_losses_ = seconds_since(ready_since_) < k_early ? early_losses_ + 1 : 0;
-    if (early_losses_ >= k_max_early_losses) return next_rung(rung_, how, passing);
-    warm(rung_);
+void Supervisor::refuse(const std::string& reason, bool passing) {
+    passing_ = passing;
+    refusing_since_ = Clock::now();
+    variants_.drop_all();
+    set_state(State::refusing, reason);
+    refuse_held(reason);
+}
+
+// --- clients of another kind ---------------------------------------------------------
+
+void Supervisor::misfit(Variant&, const control::Message& message,
+                        std::array<Fd, control::k_client_fds> fds) {
+    auto [socket, directory, deposit, memory] = std::move(fds);
+    if (!socket) return;
+    auto program = Program::read(memory, std::move(directory));
+    if (!program || !deposit) {
+        send_reply(socket.get(), wire::ReplyKind::refused, 0, 0, message.text);
+        return;
+    }
+    held_.emplace_back(loop_, std::move(socket), std::make_shared<const Program>(std::move(*program)),
+                       std::move(deposit), [this](Connection& gone, bool) { drop(gone); });
+    Connection& client = held_.back();
+    if (state_ == State::ready && message.passed == 0) return find_template(client, message.text);
+    client.reply(wire::ReplyKind::retry, 0, {});
+    drop(client);
+}
+
+/// It waits while one is being made, for itself or for another client: that may be right for both.
+void Supervisor::find_template(const Connection& client, const std::string& reason) {
+    Variant* right = variants_.right_for(*client.program());
+    if (right != nullptr) return pass(client, *right);
+    client.reply(wire::ReplyKind::warming, 0, {});
+    if (variants_.some_is(Variant::State::warming)) return;
+    if (variants_.paused()) return refuse_one(client, reason);
+    variants_.make_room();
+    log(Level::info, "another template: {}", reason);
+    try {
+        variants_.add(client.program()).warm(control::Rung::prelude);
+    } catch (const Error& error) {
+        refuse_one(client, error.what());
+    }
+}
+
+/// One that listens takes it itself: it does so only since a spare of another one has met this client.
+void Supervisor::pass(const Connection& client, Variant& variant) {
+    const bool listens = is_listening(variant) || variants_.used(variant);
+    if (listens) program_ = variant.shared_program();
+    if (listens || !variant.pass(client)) client.reply(wire::ReplyKind::retry, 0, {});
+    drop(client);
+    order_spares();
+}
+
+/// Clients that have waited for it, or for another one after it. A template that is not even right for the
+/// client that it was made for would be made again and again.
+void Supervisor::serve_held(Variant& variant) {
+    order_spares();
+    if (const char* other = variant.difference(variant.program())) {
+        const std::string reason = other;
+        return refused(variant, reason, false);
+    }
+    for (auto next = held_.begin(); next != held_.end();) {
+        const Connection& client = *next++;
+        if (!client.program()) continue;
+        find_template(client, "the template is of clients of another kind");
+    }
 }
 
 // --- freshness -----------------------------------------------------------------------
 
 void Supervisor::hold(Fd connection) {
     if (!connection) return;
-    held_.emplace_back(loop_, std::move(connection), Connection::AlreadyRead{},
-                       [this](Connection& gone, const std::optional<Program>&) { drop(gone); });
+    held_.emplace_back(loop_, std::move(connection), nullptr, Fd(),
+                       [this](Connection& gone, bool) { drop(gone); });
     held_.back().reply(wire::ReplyKind::warming, 0, {});
 }
 
@@ -437,7 +350,7 @@ void Supervisor::stale(Fd connection) {
         log(Level::info, "stale: {}", stale_reason_);
         restart();
     }
-    if (dropped) warm(control::Rung::prelude);
+    if (dropped) warm();
 }
 
 /// A spare has met a client while there was something that we had not looked at.
@@ -471,17 +384,15 @@ void Supervisor::act_on(const Freshness::Seen& seen) {
     if (seen.changed && state_ == State::ready) went_stale(*seen.changed);
 }
 
-/// Nobody waits yet who could not be served as well by a template of later.
+/// If nobody waits, a template of later will do as well.
 void Supervisor::went_stale(const std::string& what) {
     log(Level::info, "stale: {}", what);
     stale_reason_ = what;
-    early_losses_ = 0;
     board_.set_stale(true);
-    drop_template();
-    pool_.retire_spares();
-    if (state_ != State::ready) return;  // the template's last word has changed it
-    const bool used = pool_.commands_run() != used_before_;
+    variants_.drop_all();
+    const bool used = variants_.commands_run() != used_before_;
     quiet_ = used ? k_quiet : std::min(2 * quiet_, k_max_pause);
+    if (!held_.empty()) return warm();
     set_state(State::idle, what);
     await_quiet();
 }
@@ -490,7 +401,7 @@ void Supervisor::await_quiet() {
     quiet_timer_ = loop_.after(quiet_, [this] {
         quiet_timer_.reset();
         if (state_ != State::idle) return;
-        if (!freshness_.look().concerned) return warm(control::Rung::prelude);
+        if (!freshness_.look().concerned) return warm();
         quiet_ = std::min(2 * quiet_, k_max_pause);
         await_quiet();
     });
@@ -498,19 +409,20 @@ void Supervisor::await_quiet() {
 
 /// A template that is not right although it is new. After several in a row what it reads is taken to change
 /// always, be it by the prelude itself.
-void Supervisor::stale_at_once(const std::string& what) {
+void Supervisor::stale_at_once(Variant& variant, const std::string& what) {
+    if (variant.state() == Variant::State::dropped || state_ == State::stopping) return;
     log(Level::info, "stale before it was ready: {}", what);
     stale_reason_ = what;
-    drop_template();
-    if (state_ != State::warming) return;
+    if (!is_listening(variant)) return refused(variant, what, true);
     if (++stale_starts_ < k_max_stale_starts) {
-        if (!held_.empty()) return warm(rung_);
+        if (!held_.empty()) return variant.warm(variant.rung());
+        variants_.drop_all();
         quiet_ = std::min(2 * quiet_, k_max_pause);
         set_state(State::idle, what);
         return await_quiet();
     }
     stale_starts_ = 0;
-    next_rung(rung_, what + " while the prelude runs", true);
+    variant.next_rung(variant.rung(), what + " while the prelude runs", true);
     churn_timer_ = loop_.after(churn_pause_, [this] {
         if (state_ == State::ready) restart();
     });
@@ -524,56 +436,41 @@ void Supervisor::upgraded(const std::string& what) {
     const std::string reason = "quicken has been upgraded: " + what;
     const bool ours = !place_.own_path.empty();
     upgrade_ = what;
-    if (ours ? !give_up_socket(0) : !pool_.commands().empty()) return refuse(reason, true);
+    if (ours ? !give_up_socket(0) : !variants_.commands().empty()) return refuse(reason, true);
     log(Level::info, "{}: exit", reason);
+    variants_.drop_all();
     set_state(State::stopping);
     if (ours) {
         accepting_.reset();
         place_.listener.reset();
     }
-    for (const Connection& each : held_) {
-        if (each.complete()) each.reply(wire::ReplyKind::retry, 0, {});
-    }
-    held_.clear();
-    if (pool_.commands().empty()) end();
+    send_held_back();
+    if (variants_.commands().empty()) end();
 }
 
 /// Its client connects anew and waits in the socket's queue for a spare that has one.
 void Supervisor::needs_session(const Fd& connection) {
     if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
-    if (sessions_) return;
-    sessions_ = true;
-    pool_.retire_spares();
-}
-
-/// Clients run plainly because the template was made in another environment. If there are several in a row,
-/// the next one is what a new template is made for.
-void Supervisor::misfit() {
-    if (pool_.commands_run() != run_at_misfit_) misfits_ = 0;
-    run_at_misfit_ = pool_.commands_run();
-    if (++misfits_ < k_max_misfits || state_ != State::ready) return;
-    misfits_ = 0;
-    log(Level::info, "the template is of another environment than its clients");
-    drop_template();
-    pool_.retire_spares();
-    if (state_ == State::ready) set_state(State::idle, "its last clients have had another environment");
+    if (common_.sessions) return;
+    common_.sessions = true;
+    variants_.retire_spares();
 }
 
 void Supervisor::restart() {
     if (!program_ || state_ == State::stopping) return;
     log(Level::info, "making another template of {}", program_->name());
-    early_losses_ = 0;
     board_.set_stale(true);
-    drop_template();
-    pool_.retire_spares();
-    warm(control::Rung::prelude);
+    variants_.drop_all();
+    warm();
 }
 
 // --- children ------------------------------------------------------------------------
 
 void Supervisor::pool_changed() {
-    if (state_ == State::stopping && pool_.commands().empty()) return end();
-    if (state_ == State::refusing && !upgrade_.empty() && pool_.commands().empty()) return upgraded(upgrade_);
+    if (state_ == State::stopping && variants_.commands().empty()) return end();
+    if (state_ == State::refusing && !upgrade_.empty() && variants_.commands().empty())
+        return upgraded(upgrade_);
+    variants_.reclaim_lost();
     follow_clients();
     order_spares();
     update_accepting();
@@ -582,34 +479,23 @@ void Supervisor::pool_changed() {
 }
 
 void Supervisor::order_spares() {
-    if (state_ != State::ready) return;
-    if (pool_.wasted() > k_max_wasted) {
-        drop_template();
-        pool_.retire_spares();
-        return refuse(pool_.fork_failed() ? "the template cannot fork" : "spares end before they have served",
-                      pool_.fork_failed());
-    }
-    while (const auto slot = pool_.slot_for_spare(k_spares)) {
-        if (template_->order_spare(*slot, sessions_)) continue;
-        pool_.order_failed(*slot);  // it is gone: SIGCHLD is on its way
-        break;
-    }
-    watch_orders();
+    if (state_ == State::ready) variants_.order_spares();
 }
 
 void Supervisor::follow_clients() {
-    if (pool_.commands().empty() || follow_timer_) return;
+    if (variants_.commands().empty() || follow_timer_) return;
     follow_timer_ = loop_.after(k_follow, [this] {
         follow_timer_.reset();
-        pool_.follow_clients();
+        variants_.follow_clients();
         follow_clients();
     });
 }
 
 void Supervisor::child_ended() {
-    pool_.drain();
+    variants_.drain();
     while (reap_one()) continue;
-    reclaim_lost();
+    variants_.reclaim_lost();
+    variants_.purge();
 }
 
 /// A child that nobody knows is a spare whose Forked is not handled yet, or a grandchild whose parent, a
@@ -619,15 +505,9 @@ bool Supervisor::reap_one() {
     const int kinds = WEXITED | WSTOPPED | WNOHANG;
     if (waitid(P_ALL, 0, &info, kinds | WNOWAIT) != 0 || info.si_pid == 0) return false;
     const pid_t pid = info.si_pid;
-    pool_.drain();
+    variants_.drain();
     if (waitid(P_PID, static_cast<id_t>(pid), &info, kinds) != 0 || info.si_pid == 0) return true;
-    if (template_ && template_->pid() == pid && info.si_code != CLD_STOPPED) {
-        template_ended(info);
-    } else if (!dropped_templates_.contains(pid)) {
-        pool_.child_changed(info);
-    } else if (info.si_code != CLD_STOPPED) {
-        dropped_templates_.erase(pid);
-    }
+    variants_.child_changed(info);
     return true;
 }
 
@@ -636,7 +516,7 @@ bool Supervisor::reap_one() {
 void Supervisor::update_idle_timer() {
     idle_timer_.reset();
     if (state_ == State::warming || state_ == State::stopping) return;
-    if (!held_.empty() || !pool_.commands().empty()) return;
+    if (!held_.empty() || !variants_.commands().empty()) return;
     const bool served = state_ == State::ready || (state_ == State::idle && program_);
     double seconds = served ? idle_timeout_ : std::min(idle_timeout_, k_no_program_timeout);
     // Those who are refused do not keep us: the next server may find that it can serve.
@@ -645,11 +525,11 @@ void Supervisor::update_idle_timer() {
 }
 
 void Supervisor::idle_time_over() {
-    settle_orders();
-    pool_.drain();
-    if (!held_.empty() || !pool_.commands().empty()) return;
-    if (!pool_.retire_spares()) return;  // one has just taken a connection: its handover is on its way
-    if (!give_up_socket(0)) {            // the spares are replaced as they are reaped
+    variants_.settle_orders();
+    variants_.drain();
+    if (!held_.empty() || !variants_.commands().empty()) return;
+    if (!variants_.retire_spares()) return;  // one has just taken a connection: its handover is on its way
+    if (!give_up_socket(0)) {                // the spares are replaced as they are reaped
         idle_timer_ = loop_.after(k_retry_exit, [this] { idle_time_over(); });
         return;
     }
@@ -688,25 +568,23 @@ void Supervisor::leave_socket() {
 void Supervisor::stop(bool now) {
     if (state_ != State::stopping) log(Level::info, "stop{}", now ? " now" : "");
     set_state(State::stopping);
-    drop_template();
-    pool_.retire_spares();
+    variants_.drop_all();
     if (!place_.own_path.empty()) leave_socket();
     held_.clear();
-    if (pool_.commands().empty()) return end();
-    if (now) pool_.signal_commands(SIGKILL);
+    if (variants_.commands().empty()) return end();
+    if (now) variants_.signal_commands(SIGKILL);
     stop_timer_ = loop_.after(k_stop_timeout, [this] {
-        pool_.signal_commands(SIGTERM);
-        stop_timer_ = loop_.after(k_kill_timeout, [this] { pool_.signal_commands(SIGKILL); });
+        variants_.signal_commands(SIGTERM);
+        stop_timer_ = loop_.after(k_kill_timeout, [this] { variants_.signal_commands(SIGKILL); });
     });
 }
 
 /// All that holds the listening socket is gone before we are: who looks at it then finds nobody. A spare that
 /// has just taken a connection is served first: its handover, or its end, comes here again.
 void Supervisor::end() {
-    drop_template();
-    if (!pool_.retire_spares()) return;
-    pool_.await_spares();
-    for (const pid_t pid : dropped_templates_) waitpid(pid, nullptr, 0);
+    variants_.drop_all();
+    if (!variants_.retire_spares()) return;
+    variants_.await_spares();
     loop_.exit(0);
 }
 

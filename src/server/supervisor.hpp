@@ -25,15 +25,12 @@
 // order of events loses a run.
 #pragma once
 
-#include <sys/resource.h>
-#include <sys/types.h>
-
+#include <array>
 #include <chrono>
 #include <functional>
 #include <list>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "board.hpp"
@@ -41,37 +38,15 @@
 #include "connection.hpp"
 #include "freshness.hpp"
 #include "loop.hpp"
-#include "pool.hpp"
+#include "place.hpp"
 #include "program.hpp"
-#include "template_process.hpp"
-#include "trace.hpp"
+#include "variants.hpp"
 
 namespace quicken::server {
 
-/// Which file a path names; see stat(2).
-struct FileId {
-    dev_t device;
-    ino_t inode;
-    friend bool operator==(const FileId&, const FileId&) = default;
-};
-
-std::optional<FileId> file_id(const std::string& path);
-
 enum class State { idle, warming, ready, refusing, stopping };
 
-/// How the server came to be.
-struct Place {
-    Fd listener;
-    std::string instance;   // 32 hexadecimal digits, from the socket's name
-    std::string directory;  // of the socket
-    std::string own_path;   // the socket's path if it is ours to unlink; empty under systemd
-    std::string library;    // the hook
-    Fd session;             // quicken-session
-    Trace own;              // quicken's files, as they were when the server started
-    rlimit fd_limit{};      // RLIMIT_NOFILE for templates
-};
-
-class Supervisor {
+class Supervisor : private Variant::Owner {
  public:
     Supervisor(Loop& loop, Place place);
 
@@ -82,8 +57,8 @@ class Supervisor {
     State state() const { return state_; }
     const char* state_name() const;
     const Place& place() const { return place_; }
-    const Program* program() const { return program_ ? &*program_ : nullptr; }
-    const Pool& pool() const { return pool_; }
+    const Program* program() const { return program_.get(); }
+    const Variants& variants() const { return variants_; }
     const std::string& reason() const { return reason_; }
     /// What has made the last template that was dropped for it stale; empty if none was.
     const std::string& stale_reason() const { return stale_reason_; }
@@ -91,8 +66,6 @@ class Supervisor {
     /// "prelude", "interpreter", or "" while there is no template.
     const char* rung_name() const;
     double idle_timeout() const { return idle_timeout_; }
-    /// Of the template; 0 if there is none.
-    pid_t template_pid() const { return template_ ? template_->pid() : 0; }
     /// Called when something that status shows has changed.
     void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
     /// Called once the socket's path has been given up, with the directory still locked: what else is at a
@@ -103,29 +76,32 @@ class Supervisor {
     void set_state(State state, std::string reason = {});
     void update_accepting();
     void accept_client();
-    void request_complete(Connection& connection, std::optional<Program> program);
-    void first_request(Connection& connection, Program program);
+    void request_complete(Connection& connection);
+    void first_request(Connection& connection);
     void drop(const Connection& connection);
-    bool apply_settings(const Connection& connection, const Program& program);
+    void refuse_one(const Connection& connection, const std::string& reason);
+    void send_held_back();
+    void refuse_held(const std::string& reason);
 
-    void warm(control::Rung rung);
-    void template_said(const control::Message& message, Fd passed);
-    void template_ready(const control::Message& message, const Fd& trace);
-    std::optional<std::string> begin_trace(const Fd& memory);
-    void stale_at_once(const std::string& what);
-    void template_unfit(const control::Message& message);
-    void template_ended(const siginfo_t& info);
-    void template_lost(const std::string& how, bool passing);
-    void watch_orders();
-    void next_rung(control::Rung failed, const std::string& reason, bool passing = false);
+    bool is_listening(const Variant& variant) const { return &variant == variants_.listening(); }
+    void warm();
+    bool may_warm(Variant& variant) override;
+    std::optional<std::string> begin(Variant& variant) override;
+    void stale_at_once(Variant& variant, const std::string& what) override;
+    void ready(Variant& variant) override;
+    void refused(Variant& variant, const std::string& reason, bool passing) override;
     void refuse(const std::string& reason, bool passing = false);
     bool still_refused(const Program& program) const;
-    void settle_orders();
-    void drop_template();
-    void discard_template();
-    void reclaim_lost();
-    void stale(Fd connection);
-    void doubt(Fd connection);
+
+    void misfit(Variant& variant, const control::Message& message,
+                std::array<Fd, control::k_client_fds> fds) override;
+    void find_template(const Connection& client, const std::string& reason);
+    void pass(const Connection& client, Variant& variant);
+    void serve_held(Variant& variant);
+
+    void stale(Fd connection) override;
+    void doubt(Fd connection) override;
+    void needs_session(const Fd& connection) override;
     void hold(Fd connection);
     void look();
     void act_on(const Freshness::Seen& seen);
@@ -133,10 +109,8 @@ class Supervisor {
     void went_stale(const std::string& what);
     void await_quiet();
     void upgraded(const std::string& what);
-    void needs_session(const Fd& connection);
-    void misfit();
 
-    void pool_changed();
+    void pool_changed() override;
     void order_spares();
     void child_ended();
     bool reap_one();
@@ -153,31 +127,24 @@ class Supervisor {
     Place place_;
     Board board_;
     Freshness freshness_;
-    Pool pool_;
+    Variant::Common common_;
+    Variants variants_;
     State state_ = State::idle;
     std::string reason_;
     std::string stale_reason_;
     std::string version_;
-    std::optional<Program> program_;
-    std::unique_ptr<TemplateProcess> template_;
-    std::set<pid_t> dropped_templates_;  // killed, not yet reaped
-    std::optional<FileId> own_socket_;   // what is at own_path as long as that is ours
-    Clock::time_point ready_since_;
+    std::shared_ptr<const Program> program_;  // of the variant that listens, or of the next one to
+    std::optional<FileId> own_socket_;        // what is at own_path as long as that is ours
     Clock::time_point refusing_since_;
-    control::Rung rung_ = control::Rung::prelude;  // of the template, or of the last one
-    bool passing_ = false;                         // the reason to refuse may pass
-    unsigned early_losses_ = 0;                    // templates lost in a row soon after they were ready
-    unsigned stale_starts_ = 0;                    // templates in a row that were stale when they were ready
-    double quiet_ = 0;                             // s without changes before a template is made for nobody
-    double churn_pause_ = 0;                       // s on the interpreter rung because of stale_starts_
-    std::uint64_t used_before_ = 0;                // commands run before this template was ready
-    unsigned vain_doubts_ = 0;                     // in a row, each within k_vain of the one before
+    bool passing_ = false;           // the reason to refuse may pass
+    unsigned stale_starts_ = 0;      // templates in a row that were stale when they were ready
+    double quiet_ = 0;               // s without changes before a template is made for nobody
+    double churn_pause_ = 0;         // s on the interpreter rung because of stale_starts_
+    std::uint64_t used_before_ = 0;  // commands run before the last template was ready
+    unsigned vain_doubts_ = 0;       // in a row, each within k_vain of the one before
     Clock::time_point last_doubt_;
     std::list<Connection> held_;
-    std::string upgrade_;              // what of quicken has changed, if it is not what it was
-    unsigned misfits_ = 0;             // in a row
-    std::uint64_t run_at_misfit_ = 0;  // commands
-    bool sessions_ = false;            // spares are made with a session: a client has had a terminal
+    std::string upgrade_;  // what of quicken has changed, if it is not what it was
     double idle_timeout_;
     std::function<void()> changed_;
     std::function<void()> left_;
@@ -186,8 +153,6 @@ class Supervisor {
     Source terminate_;
     Source interrupt_;
     Source idle_timer_;
-    Source warm_timer_;
-    Source order_timer_;
     Source accept_timer_;
     Source stop_timer_;
     Source follow_timer_;

@@ -53,7 +53,7 @@ struct Plan {
     std::vector<std::string> environment;
     std::vector<char*> argument_pointers;
     std::vector<char*> environment_pointers;
-    std::array<Fd, 6> inherited;  // control, handoff, listener, board, session, changes
+    std::array<Fd, 7> inherited;  // control, handoff, listener, board, session, changes, requests
     Fd library;                   // if the hook's path cannot be said in LD_PRELOAD
     int directory = -1;
     mode_t umask = 0;
@@ -104,10 +104,12 @@ std::vector<std::string> plan_environment(Plan& plan, const Program& program, co
     const char* others = program.variable("LD_PRELOAD");
     environment.push_back("LD_PRELOAD=" + preload_name(plan, library) +
                           (others != nullptr ? std::string(":") + others : ""));
+    const wire::Request& request = program.request;
     environment.push_back(fmt::format(
-        "{}={},{},{},{},{},{},{},{},-1,0,0,0", control::k_environment, plan.inherited[0].get(),
+        "{}={},{},{},{},{},{},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
         plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(), plan.inherited[4].get(),
-        plan.library.get(), static_cast<unsigned>(rung), plan.inherited[5].get()));
+        plan.library.get(), static_cast<unsigned>(rung), plan.inherited[5].get(), plan.inherited[6].get(),
+        request.terminal & 7U, request.modes.rows, request.modes.columns));
     return environment;
 }
 
@@ -183,7 +185,8 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
     plan.inherited = {
         high_copy(theirs.get()),         high_copy(inheritance.handoff),
         high_copy(inheritance.listener), high_copy(inheritance.board),
-        high_copy(inheritance.session),  inheritance.changes < 0 ? Fd() : high_copy(inheritance.changes)};
+        high_copy(inheritance.session),  inheritance.changes < 0 ? Fd() : high_copy(inheritance.changes),
+        high_copy(inheritance.requests)};
     plan.directory = program.directory.get();
     plan.umask = program.request.umask;
     plan.fd_limit = inheritance.fd_limit;
@@ -199,11 +202,12 @@ TemplateProcess::~TemplateProcess() {
     if (pid_ > 0) kill(pid_, SIGKILL);
 }
 
-bool TemplateProcess::order_spare(std::uint32_t slot, bool session) const {
+bool TemplateProcess::order_spare(std::uint32_t slot, bool session, bool passed) const {
     control::Message message{};
     message.kind = control::MessageKind::fork_order;
     message.slot = slot;
     message.session = session ? 1 : 0;
+    message.passed = passed ? 1 : 0;
     return send(control_.get(), &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
            static_cast<ssize_t>(sizeof message);
 }
@@ -219,7 +223,7 @@ bool TemplateProcess::receive_one() {
     }
     // May destroy this object.
     const Received received = received_;
-    received(packet.message, std::move(packet.passed));
+    received(packet.message, std::move(packet.fds[0]));
     return true;
 }
 

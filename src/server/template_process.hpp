@@ -22,6 +22,7 @@ struct Inheritance {
     int handoff;      // the spares' end
     int session;      // quicken-session, an O_PATH fd
     int changes;      // inotify(7), or -1
+    int requests;     // the spares' end
     rlimit fd_limit;  // RLIMIT_NOFILE as the server was started with
 };
 
@@ -43,7 +44,8 @@ class TemplateProcess {
     void reaped() { pid_ = 0; }
     control::Rung rung() const { return rung_; }
     /// `session`: the spare is to have one, for clients with a terminal.
-    bool order_spare(std::uint32_t slot, bool session) const;
+    /// `passed`: it is to wait for clients on `requests`.
+    bool order_spare(std::uint32_t slot, bool session, bool passed) const;
     /// Handles packets that are there, or come within `milliseconds`.
     void drain(int milliseconds);
 

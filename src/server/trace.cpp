@@ -137,6 +137,7 @@ Trace Trace::read(const Fd& memory) {
 Trace Trace::parse(std::string_view records) {
     if (records.size() > trace::k_max_trace) malformed("it is too large");
     Trace trace;
+    trace.records_ = records;
     while (!records.empty()) {
         trace::Header header{};
         if (records.size() < sizeof header) malformed("it ends within a record");
@@ -172,6 +173,11 @@ Trace Trace::parse(std::string_view records) {
 void Trace::add(const std::string& path, const trace::Identity& identity) {
     if (is_kernels_own(path)) return;
     files_.push_back({path, identity});
+}
+
+void Trace::add(const Trace& other) {
+    files_.insert(files_.end(), other.files_.begin(), other.files_.end());
+    directories_.insert(directories_.end(), other.directories_.begin(), other.directories_.end());
 }
 
 std::optional<std::string> Trace::difference() const {

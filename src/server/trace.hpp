@@ -43,10 +43,16 @@ class Trace {
     /// What is not any more as the trace says it was, in words; nothing if all is. The first of several.
     std::optional<std::string> difference() const;
 
+    /// Also what the other one has.
+    void add(const Trace& other);
+
+    /// What it was made from.
+    const std::string& records() const { return records_; }
     const std::vector<TracedFile>& files() const { return files_; }
     const std::vector<TracedDirectory>& directories() const { return directories_; }
 
  private:
+    std::string records_;
     std::vector<TracedFile> files_;
     std::vector<TracedDirectory> directories_;
 };

@@ -1,0 +1,146 @@
+// One template with its spares and commands: made for the client whose request
+// it keeps, right for all of whom its key (common/key.hpp) says the same.
+//
+//   warming ──ready──► ready ──lost──► warming
+//      │ unfit: the next rung of the ladder, then
+//      └──► refused
+//   any ──drop()──► dropped: serves nobody any more; `empty` once its last child has been reaped
+//
+// Its spares wait either on the server's listening socket, which only one of all variants does, or for
+// clients that the supervisor passes on.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "board.hpp"
+#include "common/fd.hpp"
+#include "common/key.hpp"
+#include "connection.hpp"
+#include "loop.hpp"
+#include "place.hpp"
+#include "pool.hpp"
+#include "program.hpp"
+#include "template_process.hpp"
+#include "trace.hpp"
+
+namespace quicken::server {
+
+class Variant {
+ public:
+    enum class State { warming, ready, refused, dropped };
+
+    /// Whom a variant tells what happens to it. Any of these may drop it.
+    class Owner : public Pool::Owner {
+     public:
+        /// Another template is to be started. False if none may be; the variant has been dropped then.
+        virtual bool may_warm(Variant&) = 0;
+        /// What the new template has read is known; returns what of it has changed since.
+        virtual std::optional<std::string> begin(Variant&) = 0;
+        virtual void stale_at_once(Variant&, const std::string& what) = 0;
+        virtual void ready(Variant&) = 0;
+        /// No rung is left. `passing`: for a reason that may pass.
+        virtual void refused(Variant&, const std::string& reason, bool passing) = 0;
+
+     protected:
+        ~Owner() = default;
+    };
+
+    /// What all variants of a server share; outlives them.
+    struct Common {
+        Loop& loop;
+        Board& board;
+        const Place& place;
+        int changes;    // the inotify(7) instance, or -1
+        bool sessions;  // spares are made with a session: a client has had a terminal
+    };
+
+    Variant(Common& common, Owner& owner, std::shared_ptr<const Program> program);
+    Variant(const Variant&) = delete;
+    Variant& operator=(const Variant&) = delete;
+
+    /// Makes the template. May call the owner before it returns.
+    void warm(control::Rung rung);
+    /// The program cannot be served from here.
+    void next_rung(control::Rung failed, const std::string& reason, bool passing = false);
+    void drop();
+    bool empty() const { return state_ == State::dropped && pool_.empty() && ending_.empty(); }
+
+    State state() const { return state_; }
+    control::Rung rung() const { return rung_; }
+    const std::string& reason() const { return reason_; }
+    const Program& program() const { return *program_; }
+    const std::shared_ptr<const Program>& shared_program() const { return program_; }
+    const Pool& pool() const { return pool_; }
+    const Trace& trace() const { return trace_; }
+    const std::string& interpreter_version() const { return version_; }
+    pid_t template_pid() const { return template_ ? template_->pid() : 0; }
+
+    /// nullptr, or what is different for this client in what a ready template has read.
+    const char* difference(const Program& program);
+    /// Hands a client to a spare, now or when there is one. False if that cannot be.
+    bool pass(const Connection& client);
+
+    /// Whether its spares wait on the listening socket.
+    bool is_listening() const { return listening_; }
+    void listen(bool listening);
+    void order_spares(std::size_t wanted);
+    /// Ends the spares, for others to be made. As Pool::retire_spares.
+    bool retire_spares() { return pool_.retire_spares(); }
+    void await_spares();
+    void signal_commands(int signal) const { pool_.signal_commands(signal); }
+    void follow_clients() { pool_.follow_clients(); }
+    void settle_orders();
+    void drain() { pool_.drain(); }
+
+    bool owns(pid_t pid) const;
+    /// Of a process that it owns.
+    void child_changed(const siginfo_t& info);
+    /// Of one that none of us knows.
+    void stranger_ended(pid_t pid) { pool_.stranger_ended(pid); }
+    /// Nothing is on its way that could be one of ours unknown.
+    bool is_settled() const { return ending_.empty() && !pool_.order_outstanding(); }
+    void reclaim_lost(const Pool::Known& known) { pool_.reclaim_lost(common_.place.listener.get(), known); }
+
+ private:
+    void template_said(const control::Message& message, Fd passed);
+    void template_ready(const control::Message& message, const Fd& memory);
+    void template_ended(const siginfo_t& info);
+    void template_lost(const std::string& how, bool passing);
+    void drop_template();
+    void discard_template();
+    void read_trace(const Fd& memory);
+    void watch_orders();
+    void open_requests();
+    void return_clients();
+
+    using Clock = std::chrono::steady_clock;
+
+    Common& common_;
+    Owner& owner_;
+    std::shared_ptr<const Program> program_;
+    Pool pool_;
+    State state_ = State::warming;
+    control::Rung rung_ = control::Rung::prelude;
+    std::string reason_;
+    std::string version_;
+    std::unique_ptr<TemplateProcess> template_;
+    std::set<pid_t> ending_;  // templates that were killed and are not reaped yet
+    Trace trace_;
+    std::unique_ptr<Key> key_;
+    bool listening_ = false;
+    Fd our_requests_;
+    Fd spares_requests_;
+    Clock::time_point ready_since_;
+    unsigned early_losses_ = 0;  // templates lost in a row soon after they were ready
+    Source warm_timer_;
+    Source order_timer_;
+};
+
+}  // namespace quicken::server
