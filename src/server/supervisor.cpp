@@ -266,6 +266,7 @@ void Supervisor::warm(control::Rung rung) {
 }
 
 void Supervisor::template_said(const control::Message& message, Fd passed) {
+    findings_.note(message, passed);
     switch (message.kind) {
         case control::MessageKind::ready:
             return template_ready(message, passed);
@@ -433,8 +434,8 @@ void Supervisor::stale(Fd connection) {
     board_.set_stale(true);
     hold(std::move(connection));
     if (state_ == State::ready) {
-        stale_reason_ = freshness_.difference().value_or("the script has changed");
-        log(Level::info, "stale: {}", stale_reason_);
+        history_.add(freshness_.difference().value_or("the script has changed"));
+        log(Level::info, "stale: {}", history_.last());
         restart();
     }
     if (dropped) warm(control::Rung::prelude);
@@ -474,7 +475,7 @@ void Supervisor::act_on(const Freshness::Seen& seen) {
 /// Nobody waits yet who could not be served as well by a template of later.
 void Supervisor::went_stale(const std::string& what) {
     log(Level::info, "stale: {}", what);
-    stale_reason_ = what;
+    history_.add(what);
     early_losses_ = 0;
     board_.set_stale(true);
     drop_template();
@@ -500,7 +501,7 @@ void Supervisor::await_quiet() {
 /// always, be it by the prelude itself.
 void Supervisor::stale_at_once(const std::string& what) {
     log(Level::info, "stale before it was ready: {}", what);
-    stale_reason_ = what;
+    history_.add(what);
     drop_template();
     if (state_ != State::warming) return;
     if (++stale_starts_ < k_max_stale_starts) {

@@ -39,7 +39,9 @@
 #include "board.hpp"
 #include "common/fd.hpp"
 #include "connection.hpp"
+#include "findings.hpp"
 #include "freshness.hpp"
+#include "history.hpp"
 #include "loop.hpp"
 #include "pool.hpp"
 #include "program.hpp"
@@ -86,7 +88,11 @@ class Supervisor {
     const Pool& pool() const { return pool_; }
     const std::string& reason() const { return reason_; }
     /// What has made the last template that was dropped for it stale; empty if none was.
-    const std::string& stale_reason() const { return stale_reason_; }
+    std::string stale_reason() const { return history_.last(); }
+    const History& history() const { return history_; }
+    const Findings& findings() const { return findings_; }
+    /// Why changes of files are not told; empty if they are.
+    const std::string& blind() const { return freshness_.blind(); }
     const std::string& interpreter_version() const { return version_; }
     /// "prelude", "interpreter", or "" while there is no template.
     const char* rung_name() const;
@@ -156,7 +162,8 @@ class Supervisor {
     Pool pool_;
     State state_ = State::idle;
     std::string reason_;
-    std::string stale_reason_;
+    History history_;
+    Findings findings_;
     std::string version_;
     std::optional<Program> program_;
     std::unique_ptr<TemplateProcess> template_;
