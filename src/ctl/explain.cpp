@@ -177,14 +177,16 @@ void print_section(const Json& section, bool serves) {
 }
 
 void print_changes(const Json& all) {
-    int watched = 0;
+    int checked = 0;
     for (const Json& section : all["templates"]) {
-        watched += get<int>(section, "files") + get<int>(section, "directories");
+        checked += get<int>(section, "checked_by_stat");
     }
-    const bool blind = get<std::string>(all, "changes") == "stat";
-    row("changes", blind ? join(fmt::format("checked by stat at every run, {} files", watched),
-                                dropin::printable(get<std::string>(all, "blind")))
-                         : "told by inotify");
+    const std::string stat = fmt::format("checked by stat at every run: {} files", checked);
+    if (get<std::string>(all, "changes") == "stat") {
+        row("changes", join(stat, dropin::printable(get<std::string>(all, "blind"))));
+    } else {
+        row("changes", "told by inotify" + (checked > 0 ? "; " + stat : ""));
+    }
     std::vector<std::string> lines;
     for (const Json& event : all["made_stale"]) {
         const auto time = static_cast<std::uint64_t>(get<double>(event, "time") * 1e6);

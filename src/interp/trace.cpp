@@ -3,15 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/blind.hpp"
 #include "common/trace.hpp"
 #include "environment.hpp"
 #include "template.hpp"
@@ -152,19 +151,6 @@ bool entry_fits(const char* entry, std::size_t length, std::uint32_t hash) {
 }
 
 // --- files -----------------------------------------------------------------------
-
-/// What changes on another machine, or in a layer below, is not told here (inotify(7), "Limitations").
-bool is_blind_system(const char* path) {
-    struct statfs system {};
-    if (statfs(path, &system) != 0) return false;
-    const auto type = static_cast<unsigned long>(system.f_type) & 0xffffffffUL;
-    for (const unsigned long blind :
-         {0UL + NFS_SUPER_MAGIC, 0UL + SMB_SUPER_MAGIC, 0UL + CIFS_SUPER_MAGIC, 0UL + SMB2_SUPER_MAGIC,
-          0UL + FUSE_SUPER_MAGIC, 0UL + V9FS_MAGIC, 0UL + OVERLAYFS_SUPER_MAGIC}) {
-        if (type == blind) return true;
-    }
-    return false;
-}
 
 /// Of what is not there the nearest directory that is.
 bool is_blind(const char* path) {

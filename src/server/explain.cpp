@@ -1,9 +1,13 @@
 #include "explain.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "common/blind.hpp"
 #include "common/error.hpp"
 #include "common/text.hpp"
 #include "findings.hpp"
@@ -64,13 +68,31 @@ void add_paths(Json& section, const Trace& trace) {
     }
 }
 
+/// How many paths every spare looks at, as nobody is told of changes there.
+std::size_t checked_by_stat(const Trace& trace, bool all) {
+    std::map<dev_t, bool> systems;
+    const auto is_checked = [&systems](std::string path) {
+        struct stat status {};
+        while (stat(path.c_str(), &status) != 0 && path.size() > 1) {
+            path.resize(std::max<std::size_t>(path.rfind('/'), 1));  // of what is not there where it would be
+        }
+        const auto [known, added] = systems.emplace(status.st_dev, false);
+        if (added) known->second = is_blind_system(path.c_str());
+        return known->second;
+    };
+    std::size_t count = 0;
+    for (const TracedFile& file : trace.files()) count += all || is_checked(file.path) ? 1 : 0;
+    for (const TracedDirectory& each : trace.directories()) count += all || is_checked(each.path) ? 1 : 0;
+    return count;
+}
+
 /// Empty if the template has sent none, or none that can be read.
 Json report_of(const Trace& trace) {
     Json report = Json::parse(trace.rest().report, nullptr, false);
     return report.is_object() ? report : Json::object();
 }
 
-Json section_of(const Finding& finding, const std::string& reason) {
+Json section_of(const Finding& finding, const std::string& reason, bool blind) {
     Json section{{"rung", name_of(finding.rung)}, {"reason", reason}};
     Trace trace;
     if (finding.trace) {
@@ -88,6 +110,7 @@ Json section_of(const Finding& finding, const std::string& reason) {
     section["cwd"] = rest.cwd;
     section["argv0"] = rest.name;
     section["modules_in_advance"] = rest.modules;
+    section["checked_by_stat"] = checked_by_stat(trace, blind);
     section.update(report_of(trace));
     add_paths(section, trace);
     return section;
@@ -104,18 +127,19 @@ Json stale_of(const History& history) {
 }  // namespace
 
 std::string explain(const Supervisor& supervisor) {
+    const bool blind = !supervisor.blind().empty();
     Json templates = Json::array(), given_up = Json::array();
     const Finding* ready = supervisor.findings().ready();
     if (ready != nullptr && supervisor.state() == State::ready) {
         const bool top = ready->rung == control::Rung::prelude;
-        templates.push_back(section_of(*ready, top ? std::string() : supervisor.reason()));
+        templates.push_back(section_of(*ready, top ? std::string() : supervisor.reason(), blind));
     }
     for (const Finding* each : supervisor.findings().given_up())
-        given_up.push_back(section_of(*each, each->reason));
+        given_up.push_back(section_of(*each, each->reason, blind));
     const Json all{{"state", supervisor.state_name()},
                    {"reason", supervisor.reason()},
                    {"commands_run", supervisor.pool().commands_run()},
-                   {"changes", supervisor.blind().empty() ? "inotify" : "stat"},
+                   {"changes", blind ? "stat" : "inotify"},
                    {"blind", supervisor.blind()},
                    {"made_stale", stale_of(supervisor.history())},
                    {"templates", templates},
