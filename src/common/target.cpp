@@ -88,8 +88,8 @@ bool is_entry(string_view text) {
 // The command line.
 
 bool is_tool(string_view word) {
-    for (const string_view tool :
-         {"status", "stop", "restart", "list", "is-active", "--help", "-h", "--version", "-V"}) {
+    for (const string_view tool : {"status", "explain", "verify", "stop", "restart", "list", "is-active",
+                                   "--help", "-h", "--version", "-V"}) {
         if (word == tool) return true;
     }
     return false;

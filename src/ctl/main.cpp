@@ -22,6 +22,8 @@ struct Options {
     Choice choice;
     bool json = false;
     bool now = false;
+    ExplainOptions explain;
+    VerifyOptions verify;
 };
 
 std::string instance_error(const std::string& text) {
@@ -34,9 +36,15 @@ std::string empty_error(const std::string& text) {
     return text.empty() ? "must not be empty" : "";
 }
 
+void add_instance(CLI::App& command, Choice& choice) {
+    command.add_option("--instance", choice.instance, "... with this id, or its first digits")
+        ->type_name("ID")
+        ->check(instance_error);
+}
+
 /// The options that say which server; exactly one of the first four is needed.
-void add_choice(CLI::App& command, Choice& choice) {
-    command.add_option("--file", choice.file, "the server of this script")
+void add_choice(CLI::App& command, Choice& choice, bool bare_script) {
+    command.add_option(bare_script ? "--file,SCRIPT" : "--file", choice.file, "the server of this script")
         ->type_name("SCRIPT")
         ->check(empty_error);
     command.add_option("-m", choice.module, "... of this module, run from here")
@@ -45,9 +53,9 @@ void add_choice(CLI::App& command, Choice& choice) {
     command.add_option("--entry", choice.entry, "... of this entry point")
         ->type_name("MODULE:FUNCTION")
         ->check(empty_error);
-    command.add_option("--instance", choice.instance, "... with this id, or its first digits")
-        ->type_name("ID")
-        ->check(instance_error);
+    if (command.get_name() != "verify") {
+        add_instance(command, choice);
+    }
     command.add_option("--python", choice.python, "the Python that runs it, if not the default")
         ->type_name("INTERPRETER");
     command.final_callback([&choice, &command] {
@@ -55,7 +63,10 @@ void add_choice(CLI::App& command, Choice& choice) {
             !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() + !choice.instance.empty();
         if (chosen != 1) {
             throw CLI::ValidationError(command.get_name(),
-                                       "name exactly one of --file, -m, --entry and --instance");
+                                       command.get_name() == "verify"
+                                           ? "name exactly one of SCRIPT, -m and --entry"
+                                           : "name exactly one of --file, -m, --entry and "
+                                             "--instance");
         }
     });
 }
@@ -65,9 +76,33 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
     command->get_formatter()->column_width(32);
     command->footer("");  // otherwise the program's
     if (name != "list") {
-        add_choice(*command, options.choice);
+        add_choice(*command, options.choice, name == "explain" || name == "verify");
     }
     return *command;
+}
+
+void add_explain(CLI::App& app, Options& options) {
+    CLI::App& command =
+        add_command(app, "explain", "what its templates have read, how far they go and why", options);
+    command.add_flag("--json", options.explain.json, "one JSON object");
+    command.add_flag("--files", options.explain.files, "also every file and directory");
+    command.add_flag("--show-secrets", options.explain.show_secrets, "values of variables like API_KEY too");
+}
+
+void add_verify(CLI::App& app, Options& options) {
+    CLI::App& command =
+        add_command(app, "verify", "run a program plainly and quickened, and compare", options);
+    command.footer("Arguments of the program come after `--`.");
+    VerifyOptions& verify = options.verify;
+    command.add_option("--input", verify.input, "its standard input; default: nothing")->type_name("FILE");
+    command.add_option("--directory", verify.directory, "run in copies of this; default: an empty one")
+        ->type_name("DIR");
+    command.add_option("--runs", verify.runs, "quickened runs; default: 3")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+    command.add_option("--timeout", verify.timeout, "seconds for each run; default: 60")
+        ->type_name("S")
+        ->check(CLI::Range(0.001, 1e6));
 }
 
 void build(CLI::App& app, Options& options) {
@@ -77,14 +112,18 @@ void build(CLI::App& app, Options& options) {
     app.set_help_flag("-h,--help", "this text");
     app.require_subcommand(1);
     app.footer(
-        "`quickenctl COMMAND --help` shows the options of a command. No command starts a server.\n"
-        "Exit status: 0 success; 1 failure; 2 wrong usage; 3 is-active and it is not.\n\n"
+        "`quickenctl COMMAND --help` shows the options of a command. Only verify starts a server.\n"
+        "Exit status: 0 success; 1 failure, or a difference; 2 wrong usage; 3 is-active and it is not.\n\n"
         "Examples:\n"
         "  quickenctl list\n"
+        "  quickenctl explain report.py\n"
+        "  quickenctl verify report.py -- --since monday\n"
         "  quickenctl status --json --file report.py\n"
         "  quickenctl stop --now --instance 9ad748c6\n");
     add_command(app, "status", "what a server serves, its state, commands and memory", options)
         .add_flag("--json", options.json, "one JSON object");
+    add_explain(app, options);
+    add_verify(app, options);
     add_command(app, "stop", "let its commands end (10 s), end it, leave nothing behind", options)
         .add_flag("--now", options.now, "kill its commands");
     add_command(app, "restart", "have a running server warm up anew", options);
@@ -98,7 +137,13 @@ int run_command(const std::string& name, const Options& options) {
     if (name == "list") {
         return list(place, options.json);
     }
+    if (name == "verify") {
+        return verify(options.choice, options.verify);
+    }
     const Selection selection = select(options.choice, place, environ);
+    if (name == "explain") {
+        return explain(place, selection, options.explain);
+    }
     if (name == "status") {
         return status(place, selection, options.json);
     }
@@ -117,6 +162,20 @@ int finish(std::string_view program, int status) {
     return status == 0 ? k_failed : status;
 }
 
+/// Of verify: what comes after `--` is none of our business. Returns how many are left.
+int take_program_arguments(int argc, char** argv, Options& options) {
+    if (std::string_view(argv[1]) != "verify") {
+        return argc;
+    }
+    for (int i = 2; i < argc; ++i) {
+        if (std::string_view(argv[i]) == "--") {
+            options.verify.arguments.assign(argv + i + 1, argv + argc);
+            return i;
+        }
+    }
+    return argc;
+}
+
 int run(const char* program, int argc, char** argv) {
     CLI::App app("Shows and ends the servers that quicken has warmed.", program);
     Options options;
@@ -130,6 +189,7 @@ int run(const char* program, int argc, char** argv) {
         std::fprintf(stderr, "%s: there is no command \"%s\".\nTry %s --help.\n", program, argv[1], program);
         return k_usage;
     }
+    argc = take_program_arguments(argc, argv, options);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& success) {

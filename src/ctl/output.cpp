@@ -1,6 +1,9 @@
 #include "ctl/output.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+
+#include <ctime>
 
 #include "ctl/selection.hpp"
 
@@ -32,6 +35,25 @@ nlohmann::ordered_json to_json(const Properties& p) {
 
 void print(const nlohmann::ordered_json& value) {
     fmt::print("{}\n", value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void row(std::string_view label, std::string_view value) {
+    if (!value.empty()) {
+        fmt::print("{:<13} {}\n", label, value);
+    }
+}
+
+std::string join(const std::string& text, const std::string& more) {
+    return more.empty() ? text : text + " (" + more + ")";
+}
+
+std::string moment(std::uint64_t microseconds) {
+    const auto seconds = static_cast<std::time_t>(microseconds / 1'000'000);
+    std::tm local{};
+    if (::localtime_r(&seconds, &local) == nullptr) {
+        return {};
+    }
+    return fmt::format("{:%Y-%m-%d %H:%M:%S}", local);
 }
 
 std::string megabytes(std::uint64_t bytes) {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "ctl/server.hpp"
 
@@ -13,6 +14,15 @@ nlohmann::ordered_json to_json(const Properties& properties);
 
 /// Prints one JSON value and a newline; what is not UTF-8 becomes U+FFFD.
 void print(const nlohmann::ordered_json& value);
+
+/// A line of what is known of one thing; nothing if the value is empty.
+void row(std::string_view label, std::string_view value);
+
+/// "TEXT (MORE)", or TEXT.
+std::string join(const std::string& text, const std::string& more);
+
+/// Local time; `microseconds` since 1970.
+std::string moment(std::uint64_t microseconds);
 
 /// "12.3 MB"
 std::string megabytes(std::uint64_t bytes);

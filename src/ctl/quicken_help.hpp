@@ -22,7 +22,7 @@ Options:
   --version                 the version
 
 Commands (see quickenctl --help):
-  status, stop, restart, is-active, list
+  status, explain, verify, stop, restart, is-active, list
 
 Environment:
   QUICKEN_VERBOSE=1         say on stderr why a program is run plainly
@@ -33,6 +33,7 @@ Examples:
   quicken run -m json.tool < data.json
   quicken run --python ./venv/bin/python --entry black:patched_main -- --check .
   quicken status --file report.py
+  quicken explain report.py
   quicken stop --file report.py
 )";
 

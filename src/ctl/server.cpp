@@ -142,6 +142,13 @@ Properties Server::properties() {
     return properties;
 }
 
+std::string Server::explain() {
+    const auto reply = call(bus::k_interface, "Explain", "");
+    const char* text = nullptr;
+    check(sd_bus_message_read(reply.get(), "s", &text));
+    return text;
+}
+
 void Server::stop(bool now) {
     call(bus::k_interface, "Stop", "b", now ? 1 : 0);
 }

@@ -33,6 +33,8 @@ class Server {
     static std::optional<Server> connect(const std::string& control_path);
 
     Properties properties();
+    /// An object in JSON; see quickenctl(1).
+    std::string explain();
     void stop(bool now);
     void restart();
 

@@ -1,40 +1,12 @@
-#include <fmt/chrono.h>
-#include <fmt/format.h>
+#include "ctl/status.hpp"
 
-#include <ctime>
+#include <fmt/format.h>
 
 #include "ctl/commands.hpp"
 #include "ctl/output.hpp"
-#include "ctl/server.hpp"
 
 namespace quicken::ctl {
 namespace {
-
-std::optional<Server> server_of(const Place& place, const Selection& selection) {
-    if (!selection.plain.empty() || place.directory.fd() < 0) {
-        return std::nullopt;
-    }
-    return Server::connect(place.directory.control(selection.id));
-}
-
-void row(std::string_view label, std::string_view value) {
-    if (!value.empty()) {
-        fmt::print("{:<13} {}\n", label, value);
-    }
-}
-
-std::string join(const std::string& text, const std::string& more) {
-    return more.empty() ? text : text + " (" + more + ")";
-}
-
-std::string moment(std::uint64_t microseconds) {
-    const auto seconds = static_cast<std::time_t>(microseconds / 1'000'000);
-    std::tm local{};
-    if (::localtime_r(&seconds, &local) == nullptr) {
-        return {};
-    }
-    return fmt::format("{:%Y-%m-%d %H:%M:%S}", local);
-}
 
 std::string commands_text(const Properties& p) {
     const std::string text = fmt::format("{} run, {} running", p.commands_run, p.commands_running);
@@ -46,8 +18,10 @@ void print_up(const Properties& p, const Selection& selection) {
     row("interpreter", join(dropin::printable(p.interpreter), p.interpreter_version));
     row("options", fmt::format("{}", fmt::join(p.interpreter_options, " ")));
     row("pid", fmt::format("{}", p.pid));
-    row("state", join(p.state, dropin::printable(p.reason)));
-    row("fork point", p.rung.empty() ? "" : "after the " + p.rung);
+    const bool lower = p.rung == "interpreter";  // the reason is then why
+    row("state", join(p.state, lower ? "" : dropin::printable(p.reason)));
+    row("fork point",
+        p.rung.empty() ? "" : join("after the " + p.rung, lower ? dropin::printable(p.reason) : ""));
     row("last change", dropin::printable(p.stale));
     row("since", moment(p.since));
     row("commands", commands_text(p));
@@ -57,7 +31,15 @@ void print_up(const Properties& p, const Selection& selection) {
     row("activation", join(p.activation, p.activation == "systemd" ? dropin::service_unit(p.instance) : ""));
 }
 
-/// Why nothing runs, for a reader who would have expected it to.
+}  // namespace
+
+std::optional<Server> server_of(const Place& place, const Selection& selection) {
+    if (!selection.plain.empty() || place.directory.fd() < 0) {
+        return std::nullopt;
+    }
+    return Server::connect(place.directory.control(selection.id));
+}
+
 void print_down(const Place& place, const Selection& selection) {
     row("serves", dropin::printable(selection.text));
     if (!selection.plain.empty()) {
@@ -68,8 +50,6 @@ void print_down(const Place& place, const Selection& selection) {
     row("state", waits ? "down: the next run starts it through its socket" : "down");
     row("instance", selection.id);
 }
-
-}  // namespace
 
 int status(Place& place, const Selection& selection, bool json) {
     auto server = server_of(place, selection);

@@ -42,7 +42,8 @@ class Stop {
           socket_(place.directory.socket(id_)),
           deadline_(bus::Clock::now() + k_stop_limit) {}
 
-    int run(bool now);
+    /// False if there was nothing to stop.
+    bool run(bool now);
 
  private:
     bool has_units() const;
@@ -147,13 +148,12 @@ void Stop::clean_up() const {
     ::unlink(place_.directory.control(id_).c_str());
 }
 
-int Stop::run(bool now) {
+bool Stop::run(bool now) {
     auto server = find_server();
     const bool units = has_units();
     if (!server && !units) {
         clean_up();
-        fmt::print("{} is not running\n", text_);
-        return 0;
+        return false;
     }
     const std::uint32_t pid = server ? server->properties().pid : 0;
     Fd process(server ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1);
@@ -172,18 +172,20 @@ int Stop::run(bool now) {
         wait_for_process(process, pid);
     }
     clean_up();
-    fmt::print("{} stopped\n", text_);
-    return 0;
+    return true;
 }
 
 }  // namespace
 
+bool stop_server(Place& place, const Selection& selection, bool now) {
+    const bool none = !selection.plain.empty() || place.directory.fd() < 0;
+    return !none && Stop(place, selection).run(now);
+}
+
 int stop(Place& place, const Selection& selection, bool now) {
-    if (!selection.plain.empty() || place.directory.fd() < 0) {
-        fmt::print("{} is not running\n", dropin::printable(selection.text));
-        return 0;
-    }
-    return Stop(place, selection).run(now);
+    const bool stopped = stop_server(place, selection, now);
+    fmt::print("{} {}\n", dropin::printable(selection.text), stopped ? "stopped" : "is not running");
+    return 0;
 }
 
 }  // namespace quicken::ctl

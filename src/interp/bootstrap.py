@@ -29,5 +29,13 @@ if ORIGINAL is not None:
     ORIGINAL = ORIGINAL[:len(ORIGINAL) - len(sys.argv) + (0 if ORIGINAL_HAS_SCRIPT else 1)]
 
 
+def like_importlib(function, name):
+    """`function` with frames that look like the import system's own, which tracebacks leave out and warnings do not
+    count."""
+    function.__code__ = function.__code__.replace(co_filename='<frozen importlib._bootstrap_external>', co_name=name)
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
 class Unfit(BaseException):
     """The program cannot be served from this rung; the text says why."""

@@ -9,6 +9,7 @@ held_environs = []
 
 def unfit():
     """Why what the prelude left behind cannot be served to every client, or None."""
+    note_fork_point()
     forget_fork_point()
     _flush_streams()
     if Watch.on:

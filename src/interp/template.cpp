@@ -17,6 +17,7 @@
 #include "environment.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
+#include "trace.hpp"
 
 namespace quicken::interp {
 
@@ -88,6 +89,8 @@ void note_start() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     template_.started = now.tv_sec * 1'000'000'000 + now.tv_nsec;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    template_.started_monotonic = now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
 bool read_instance(const char* text) {
@@ -212,6 +215,8 @@ void load_bootstrap() {
     py.PyDict_SetItemString(names, "SETTLED_VARIABLES", settled.get());
     py.PyDict_SetItemString(names, "PASSING_VARIABLES", passing.get());
     py.PyDict_SetItemString(names, "STARTED", started.get());
+    const Ref started_monotonic(py.PyLong_FromLong(template_.started_monotonic));
+    py.PyDict_SetItemString(names, "STARTED_MONOTONIC", started_monotonic.get());
     const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
     if (!done) give_up_with_exception("quicken's own start");
@@ -354,7 +359,7 @@ void give_up(const char* reason) {
     message.kind = control::MessageKind::unfit;
     message.rung = template_.rung;
     snprintf(message.text, sizeof message.text, "%s", reason);
-    send_packet(template_.control, message, -1);
+    send_packet(template_.control, message, make_last_trace());
     _exit(1);
 }
 

@@ -41,7 +41,8 @@ struct Template {
     Session session;       // of a spare
     bool waiting = false;  // the fork point has been reached
     long started = 0;      // of the template, ns, by the clock that files' times are taken from
-    Ref bootstrap;         // namespace of bootstrap.py
+    long started_monotonic = 0;
+    Ref bootstrap;  // namespace of bootstrap.py
 };
 
 extern Template template_;

@@ -3,17 +3,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <new>
 
+#include "common/blind.hpp"
 #include "common/key.hpp"
 #include "common/trace.hpp"
 #include "environment.hpp"
@@ -58,19 +57,6 @@ Type* allocate(std::size_t count) {
 }
 
 // --- files -----------------------------------------------------------------------
-
-/// What changes on another machine, or in a layer below, is not told here (inotify(7), "Limitations").
-bool is_blind_system(const char* path) {
-    struct statfs system {};
-    if (statfs(path, &system) != 0) return false;
-    const auto type = static_cast<unsigned long>(system.f_type) & 0xffffffffUL;
-    for (const unsigned long blind :
-         {0UL + NFS_SUPER_MAGIC, 0UL + SMB_SUPER_MAGIC, 0UL + CIFS_SUPER_MAGIC, 0UL + SMB2_SUPER_MAGIC,
-          0UL + FUSE_SUPER_MAGIC, 0UL + V9FS_MAGIC, 0UL + OVERLAYFS_SUPER_MAGIC}) {
-        if (type == blind) return true;
-    }
-    return false;
-}
 
 /// Of what is not there the nearest directory that is.
 bool is_blind(const char* path) {
@@ -171,42 +157,68 @@ void prepare_files(const char* bytes, std::size_t size) {
 
 // --- the memfd -------------------------------------------------------------------
 
+/// -1 if there is no memory for it.
 int write_memfd(const char* bytes, std::size_t size) {
     const int fd = memfd_create("quicken-trace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) give_up("cannot make shared memory for the trace");
+    if (fd < 0) return -1;
     for (std::size_t written = 0; written < size;) {
         const ssize_t part = write(fd, bytes + written, size - written);
         if (part < 0 && errno == EINTR) continue;
-        if (part <= 0) give_up("cannot write the trace");
+        if (part <= 0) {
+            close(fd);
+            return -1;
+        }
         written += static_cast<std::size_t>(part);
     }
     fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
     return fd;
 }
 
-}  // namespace
-
-int make_trace() {
+/// What a function of trace.py makes of what it and we have noted.
+Ref call_records(const char* function) {
     note_variables(false);
     std::size_t noted_size = 0;
     const char* noted = noted_variables(noted_size);
     const Ref names = noted != nullptr
                           ? Ref(py.PyBytes_FromStringAndSize(noted, static_cast<Py_ssize_t>(noted_size)))
                           : Ref::borrow(py.none);
-    records = call_bootstrap("trace_records", names.get());
-    if (!records) give_up_with_exception("the trace");
-    const char* bytes = py.PyBytes_AsString(records.get());
-    const auto size = static_cast<std::size_t>(py.PyBytes_Size(records.get()));
+    return call_bootstrap(function, names.get());
+}
+
+bool is_too_long(const char* bytes, std::size_t size) {
     bool too_long = size > trace::k_max_trace;
     for_each_record(bytes, size, [&too_long](const Header& header, const char*) {
         too_long = too_long || header.length > trace::k_max_text;
     });
-    if (too_long) give_up("the prelude reads more than can be watched");
+    return too_long;
+}
+
+}  // namespace
+
+int make_trace() {
+    records = call_records("trace_records");
+    if (!records) give_up_with_exception("the trace");
+    const char* bytes = py.PyBytes_AsString(records.get());
+    const auto size = static_cast<std::size_t>(py.PyBytes_Size(records.get()));
+    if (is_too_long(bytes, size)) give_up("the prelude reads more than can be watched");
     const int fd = write_memfd(bytes, size);
+    if (fd < 0) give_up("cannot make shared memory for the trace");
     key = ::new (key_memory) Key;
     if (!key->read(bytes, size)) give_up("no memory for the trace");
     prepare_files(bytes, size);
     return fd;
+}
+
+int make_last_trace() {
+    if (!template_.bootstrap) return -1;
+    const Ref known = call_records("known_records");
+    if (!known) {
+        py.PyErr_Clear();
+        return -1;
+    }
+    const char* bytes = py.PyBytes_AsString(known.get());
+    const auto size = static_cast<std::size_t>(py.PyBytes_Size(known.get()));
+    return is_too_long(bytes, size) ? -1 : write_memfd(bytes, size);
 }
 
 void prepare_comparison() {

@@ -9,6 +9,9 @@ namespace quicken::interp {
 /// At the fork point: ends tracing; a sealed memfd of the records. Gives up if they are too many.
 int make_trace();
 
+/// Of a template that gives up: what it has read by then, for people. -1 where that cannot be told.
+int make_last_trace();
+
 /// In a spare before it waits: what compare_key() writes is its own by then.
 void prepare_comparison();
 

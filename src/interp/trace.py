@@ -374,6 +374,11 @@ def _directory_record(path):
 def trace_records(native):
     """All, as they are in the memfd. `native`: names of variables that C has seen, or None if all of them count."""
     _trace_rest()
+    return known_records(native)
+
+
+def known_records(native):
+    """Those of what has been told, which is enough for people: of a prelude that serves nobody."""
     names = Trace.variables | set(native.split(b'\0') if native is not None else ())
     everything = Trace.everything or native is None
     if everything:
@@ -386,6 +391,7 @@ def trace_records(native):
             records.append(_record(3, name if value is None else name + b'=' + value))
     if everything:
         records.append(_record(4))
+    records.append(_record(10, report()))
     for each in (Trace.files, Trace.directories, Trace.listed, Trace.variables, Trace.written, Trace.indexes):
         each.clear()
     return b''.join(records)

@@ -106,7 +106,7 @@ def start_watch():
     global ORIGINAL_EXEC_MODULE
     loader = _frozen_importlib_external.SourceFileLoader
     ORIGINAL_EXEC_MODULE = loader.exec_module
-    loader.exec_module = _exec_module
+    loader.exec_module = like_importlib(_exec_module, 'exec_module')
     for name in ('random', 'numpy.random'):
         if name in sys.modules:
             Watch.random_states[name] = _random_state(name)

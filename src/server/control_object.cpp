@@ -14,6 +14,7 @@
 
 #include "common/error.hpp"
 #include "common/version.hpp"
+#include "explain.hpp"
 #include "log.hpp"
 #include "memory.hpp"
 
@@ -108,6 +109,10 @@ int call_restart(sd_bus_message* message, void* data, sd_bus_error*) {
     return sd_bus_reply_method_return(message, nullptr);
 }
 
+int call_explain(sd_bus_message* message, void* data, sd_bus_error*) {
+    return sd_bus_reply_method_return(message, "s", explain(control(data).supervisor()).c_str());
+}
+
 /// No exception passes through sd-bus: it becomes the error of the call.
 template <auto Function>
 struct Guarded;
@@ -147,6 +152,7 @@ const sd_bus_vtable k_vtable[] = {
     SD_BUS_PROPERTY("Activation", "s", Guarded<get_text>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_METHOD("Stop", "b", "", Guarded<call_stop>::call, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Restart", "", "", Guarded<call_restart>::call, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Explain", "", "s", Guarded<call_explain>::call, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END,
 };
 // clang-format on

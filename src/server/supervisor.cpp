@@ -223,6 +223,7 @@ std::optional<std::string> Supervisor::begin(Variant& variant) {
 
 void Supervisor::ready(Variant& variant) {
     if (!is_listening(variant)) return serve_held(variant);
+    given_up_.reset();
     stale_starts_ = 0;
     if (variant.rung() == control::Rung::prelude) {
         churn_pause_ = k_churn_pause;
@@ -253,7 +254,10 @@ void Supervisor::refuse_held(const std::string& reason) {
 
 void Supervisor::refused(Variant& variant, const std::string& reason, bool passing) {
     if (state_ == State::stopping) return;
-    if (is_listening(variant)) return refuse(reason, passing);
+    if (is_listening(variant)) {
+        given_up_ = variant.findings();
+        return refuse(reason, passing);
+    }
     variant.drop();
     variants_.pause();
     refuse_held(reason);
@@ -346,8 +350,8 @@ void Supervisor::stale(Fd connection) {
     board_.set_stale(true);
     hold(std::move(connection));
     if (state_ == State::ready) {
-        stale_reason_ = freshness_.difference().value_or("the script has changed");
-        log(Level::info, "stale: {}", stale_reason_);
+        history_.add(freshness_.difference().value_or("the script has changed"));
+        log(Level::info, "stale: {}", history_.last());
         restart();
     }
     if (dropped) warm();
@@ -387,7 +391,7 @@ void Supervisor::act_on(const Freshness::Seen& seen) {
 /// If nobody waits, a template of later will do as well.
 void Supervisor::went_stale(const std::string& what) {
     log(Level::info, "stale: {}", what);
-    stale_reason_ = what;
+    history_.add(what);
     board_.set_stale(true);
     variants_.drop_all();
     const bool used = variants_.commands_run() != used_before_;
@@ -412,7 +416,7 @@ void Supervisor::await_quiet() {
 void Supervisor::stale_at_once(Variant& variant, const std::string& what) {
     if (variant.state() == Variant::State::dropped || state_ == State::stopping) return;
     log(Level::info, "stale before it was ready: {}", what);
-    stale_reason_ = what;
+    history_.add(what);
     if (!is_listening(variant)) return refused(variant, what, true);
     if (++stale_starts_ < k_max_stale_starts) {
         if (!held_.empty()) return variant.warm(variant.rung());

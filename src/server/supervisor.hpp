@@ -36,7 +36,9 @@
 #include "board.hpp"
 #include "common/fd.hpp"
 #include "connection.hpp"
+#include "findings.hpp"
 #include "freshness.hpp"
+#include "history.hpp"
 #include "loop.hpp"
 #include "place.hpp"
 #include "program.hpp"
@@ -61,7 +63,12 @@ class Supervisor : private Variant::Owner {
     const Variants& variants() const { return variants_; }
     const std::string& reason() const { return reason_; }
     /// What has made the last template that was dropped for it stale; empty if none was.
-    const std::string& stale_reason() const { return stale_reason_; }
+    std::string stale_reason() const { return history_.last(); }
+    const History& history() const { return history_; }
+    /// Of the last program that no rung could serve; nullptr if there is none.
+    const Findings* given_up() const { return given_up_.get(); }
+    /// Why changes of files are not told; empty if they are.
+    const std::string& blind() const { return freshness_.blind(); }
     const std::string& interpreter_version() const { return version_; }
     /// "prelude", "interpreter", or "" while there is no template.
     const char* rung_name() const;
@@ -131,7 +138,8 @@ class Supervisor : private Variant::Owner {
     Variants variants_;
     State state_ = State::idle;
     std::string reason_;
-    std::string stale_reason_;
+    History history_;
+    std::shared_ptr<const Findings> given_up_;
     std::string version_;
     std::shared_ptr<const Program> program_;  // of the variant that listens, or of the next one to
     std::optional<FileId> own_socket_;        // what is at own_path as long as that is ours

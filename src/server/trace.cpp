@@ -19,8 +19,6 @@ namespace quicken::server {
 
 namespace {
 
-using Stems = std::set<std::string, std::less<>>;
-
 [[noreturn]] void malformed(std::string_view what) {
     throw Error(fmt::format("the template's trace is malformed: {}", what));
 }
@@ -154,20 +152,42 @@ Trace Trace::parse(std::string_view records) {
             case trace::Kind::directory:
                 trace.directories_.push_back(directory_of(text));
                 break;
-            case trace::Kind::variable:  // the spares' business
-            case trace::Kind::everything:
-            case trace::Kind::terminal:
-            case trace::Kind::size:
-            case trace::Kind::cwd:
-            case trace::Kind::name:
-            case trace::Kind::module:
-            case trace::Kind::report:
-                break;
             default:
-                malformed("a record is of no known kind");
+                trace.keep(header.kind, text);
         }
     }
     return trace;
+}
+
+void Trace::keep(trace::Kind kind, std::string_view text) {
+    switch (kind) {
+        case trace::Kind::variable:
+            rest_.variables.emplace_back(text);
+            break;
+        case trace::Kind::everything:
+            rest_.everything = true;
+            break;
+        case trace::Kind::terminal:
+            rest_.terminal = text;
+            break;
+        case trace::Kind::size:
+            rest_.size = text;
+            break;
+        case trace::Kind::cwd:
+            rest_.cwd = text;
+            break;
+        case trace::Kind::name:
+            rest_.name = text;
+            break;
+        case trace::Kind::module:
+            rest_.modules.emplace_back(text);
+            break;
+        case trace::Kind::report:
+            rest_.report = text;
+            break;
+        default:
+            malformed("a record is of no known kind");
+    }
 }
 
 void Trace::add(const std::string& path, const trace::Identity& identity) {

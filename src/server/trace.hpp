@@ -24,11 +24,22 @@ struct TracedFile {
     trace::Identity identity;
 };
 
+using Stems = std::set<std::string, std::less<>>;
+
 struct TracedDirectory {
     std::string path;
-    std::set<std::string, std::less<>> stems;  // of the entries that were asked for
-    bool all = false;                          // every entry was
-    std::string found;                         // sorted, separated by '/'
+    Stems stems;        // of the entries that were asked for
+    bool all = false;   // every entry was
+    std::string found;  // sorted, separated by '/'
+};
+
+/// What is no file and no directory: the client's, and what is told for people.
+struct TracedRest {
+    std::vector<std::string> variables;  // NAME=VALUE, or NAME if it was not set
+    bool everything = false;             // the whole environment counts
+    std::string terminal, size, cwd, name;
+    std::vector<std::string> modules;
+    std::string report;
 };
 
 class Trace {
@@ -50,11 +61,15 @@ class Trace {
     const std::string& records() const { return records_; }
     const std::vector<TracedFile>& files() const { return files_; }
     const std::vector<TracedDirectory>& directories() const { return directories_; }
+    const TracedRest& rest() const { return rest_; }
 
  private:
+    void keep(trace::Kind kind, std::string_view text);
+
     std::string records_;
     std::vector<TracedFile> files_;
     std::vector<TracedDirectory> directories_;
+    TracedRest rest_;
 };
 
 }  // namespace quicken::server

@@ -66,6 +66,7 @@ void Variant::warm(control::Rung rung) {
 }
 
 void Variant::template_said(const control::Message& message, Fd passed) {
+    findings_->note(message, passed);
     switch (message.kind) {
         case control::MessageKind::ready:
             return template_ready(message, passed);

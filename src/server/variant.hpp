@@ -23,6 +23,7 @@
 #include "common/fd.hpp"
 #include "common/key.hpp"
 #include "connection.hpp"
+#include "findings.hpp"
 #include "loop.hpp"
 #include "place.hpp"
 #include "pool.hpp"
@@ -79,6 +80,8 @@ class Variant {
     const std::shared_ptr<const Program>& shared_program() const { return program_; }
     const Pool& pool() const { return pool_; }
     const Trace& trace() const { return trace_; }
+    /// Of its templates, for people.
+    const std::shared_ptr<Findings>& findings() const { return findings_; }
     const std::string& interpreter_version() const { return version_; }
     pid_t template_pid() const { return template_ ? template_->pid() : 0; }
 
@@ -133,6 +136,7 @@ class Variant {
     std::unique_ptr<TemplateProcess> template_;
     std::set<pid_t> ending_;  // templates that were killed and are not reaped yet
     Trace trace_;
+    std::shared_ptr<Findings> findings_ = std::make_shared<Findings>();
     std::unique_ptr<Key> key_;
     bool listening_ = false;
     Fd our_requests_;

@@ -26,7 +26,11 @@ Trace = collections.namedtuple("Trace", "files directories variables everything 
 
 
 class Unfit(Exception):
-    pass
+    """With the reason, and in `trace` what was read by then; None if that was not told."""
+
+    def __init__(self, reason, trace):
+        super().__init__(reason)
+        self.trace = trace
 
 
 def identity(path):
@@ -94,9 +98,11 @@ def receive(control):
     control.settimeout(harness.TIMEOUT)
     data, ancillary, _flags, _peer = control.recvmsg(MESSAGE.size, socket.CMSG_SPACE(4))
     message = MESSAGE.unpack(data)
+    trace = None
+    for _level, _type, passed in ancillary:
+        with open(array.array("i", passed)[0], "rb") as memory:
+            memory.seek(0)
+            trace = parse(memory.read())
     if message[0] != READY:
-        raise Unfit(message[-1].rstrip(b"\0").decode())
-    (_level, _type, passed), = ancillary
-    with open(array.array("i", passed)[0], "rb") as memory:
-        memory.seek(0)
-        return parse(memory.read())
+        raise Unfit(message[-1].rstrip(b"\0").decode(), trace)
+    return trace

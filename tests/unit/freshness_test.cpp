@@ -131,6 +131,21 @@ BOOST_AUTO_TEST_CASE(all_kinds_of_records_are_read) {
     BOOST_TEST(read.directories()[1].all);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_no_file_is_kept_as_it_was_told) {
+    const Trace read =
+        Trace::parse(record(trace::Kind::variable, "A=b=c") + record(trace::Kind::variable, "D") +
+                     record(trace::Kind::terminal, "1y2n") + record(trace::Kind::size, "24x80") +
+                     record(trace::Kind::cwd, "/w") + record(trace::Kind::name, "x.py") +
+                     record(trace::Kind::module, "json") + record(trace::Kind::module, "ast") +
+                     record(trace::Kind::report, "{}"));
+    const auto& rest = read.rest();
+    BOOST_TEST(rest.variables == (std::vector<std::string>{"A=b=c", "D"}), boost::test_tools::per_element());
+    BOOST_TEST(rest.modules == (std::vector<std::string>{"json", "ast"}), boost::test_tools::per_element());
+    BOOST_TEST((rest.terminal + rest.size + rest.cwd + rest.name + rest.report) == "1y2n24x80/wx.py{}");
+    BOOST_TEST(!rest.everything);
+    BOOST_TEST(Trace::parse(record(trace::Kind::everything, "")).rest().everything);
+}
+
 BOOST_AUTO_TEST_CASE(an_empty_trace_is_one) {
     BOOST_TEST(Trace::read(memory_of("")).files().empty());
 }
@@ -138,7 +153,7 @@ BOOST_AUTO_TEST_CASE(an_empty_trace_is_one) {
 BOOST_AUTO_TEST_CASE(malformed_traces_are_refused) {
     const std::string good = record(trace::Kind::file, "/a");
     for (const std::string& bad :
-         {good.substr(0, 63), good.substr(0, 65), good + "x", record(trace::Kind{5}, "/a"),
+         {good.substr(0, 63), good.substr(0, 65), good + "x", record(trace::Kind{11}, "/a"),
           record(trace::Kind{0}, ""), record(trace::Kind::file, "a"), record(trace::Kind::file, ""),
           record(trace::Kind::file, "/a\0b"s), record(trace::Kind::file, "/" + std::string(5000, 'a')),
           record(trace::Kind::directory, "/a"), record(trace::Kind::directory, "/a\0b"s),

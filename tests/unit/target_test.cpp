@@ -104,6 +104,8 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"status"}, Form::tool, {}, {}, {}, {}},
         {{"stop", "x"}, Form::tool, {}, {}, {}, {}},
         {{"is-active"}, Form::tool, {}, {}, {}, {}},
+        {{"explain"}, Form::tool, {}, {}, {}, {}},
+        {{"verify"}, Form::tool, {}, {}, {}, {}},
         {{"--help"}, Form::tool, {}, {}, {}, {}},
         {{"--version"}, Form::tool, {}, {}, {}, {}},
         {{"run", "--help"}, Form::tool, {}, {}, {}, {}},
