@@ -7,8 +7,8 @@ environ_changes = {}
 held_environs = []
 
 
-def unfit():
-    """Why what the prelude left behind cannot be served to every client, or None."""
+def unfit(native):
+    """Why what the prelude left behind cannot be served to every client, or None. `native`: environ(7)."""
     forget_fork_point()
     _flush_streams()
     if Watch.on:
@@ -30,7 +30,7 @@ def unfit():
         before, after = STARTED_ENVIRON.get(key), posix.environ.get(key)
         if before != after:
             environ_changes[key] = (before, after)
-    return None
+    return unfit_interpreter(native)
 
 
 def freeze():
@@ -44,6 +44,8 @@ def after_fork():
     numpy_random = sys.modules.get('numpy.random')
     if numpy_random is not None:
         numpy_random.seed()
+    renew_main_thread()
+    renew_multiprocessing()
     register_kept()
     _rehearse()
 

@@ -297,7 +297,7 @@ int note_event(const char* event, PyObject* arguments, void*) {
     __attribute__((tls_model("initial-exec"))) static thread_local bool inside = false;
     if (template_.waiting || inside) return 0;
     bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0 ||
-                  strcmp(event, "subprocess.Popen") == 0;
+                  strcmp(event, "subprocess.Popen") == 0 || strcmp(event, "sys.addaudithook") == 0;
     if (strcmp(event, "import") == 0) {
         inside = true;
         wanted = is_wanted_import(arguments);
