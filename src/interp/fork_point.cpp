@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.hpp"
 #include "orphan.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
@@ -86,10 +87,12 @@ Ref environment_bytes() {
 
 /// Ends the template if what it is now cannot serve every client.
 void verify_fitness() {
+    unwatch_clocks();
     const Ref environment = environment_bytes();
-    if (!environment) give_up_with_exception("at the fork point");
+    const Ref readers(clock_readers());
+    if (!environment || !readers) give_up_with_exception("at the fork point");
     char reason[control::k_text];
-    text_of(call_bootstrap("unfit", environment.get()), reason, sizeof reason);
+    text_of(call_bootstrap("unfit", environment.get(), readers.get()), reason, sizeof reason);
     if (reason[0] != '\0') give_up(reason);
     int printed = 0;
     if (ioctl(template_.capture, FIONREAD, &printed) == 0 && printed > 0) give_up("the prelude prints");

@@ -7,8 +7,9 @@ environ_changes = {}
 held_environs = []
 
 
-def unfit(native):
-    """Why what the prelude left behind cannot be served to every client, or None. `native`: environ(7)."""
+def unfit(native, readers):
+    """Why what the prelude left behind cannot be served to every client, or None. `native`: environ(7); `readers`
+    of clocks, see unfit_clock."""
     forget_fork_point()
     _flush_streams()
     if Watch.on:
@@ -30,7 +31,7 @@ def unfit(native):
         before, after = STARTED_ENVIRON.get(key), posix.environ.get(key)
         if before != after:
             environ_changes[key] = (before, after)
-    return unfit_interpreter(native)
+    return unfit_interpreter(native) or unfit_clock(readers)
 
 
 def freeze():

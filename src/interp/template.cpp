@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bootstrap.inc"
+#include "clock.hpp"
 #include "environment.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
@@ -215,6 +216,7 @@ void load_bootstrap() {
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
     if (!done) give_up_with_exception("quicken's own start");
     note_variables(true);
+    watch_clocks();
 }
 
 /// A directory or archive with a __main__ module is run by the interpreter through runpy.

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -193,6 +194,51 @@ LEFT = {
     "timer slack": (PRCTL % "29, 12345", "print(C.prctl(30))", "prctl"),
 }
 
+# A clock that a prelude keeps is found wherever these keep it. name: (prelude, where or SERVED).
+CLOCKS = {
+    "time": ("import time; START = time.time()", "__main__.START"),
+    "from time": ("from time import time as now; START = now()", "__main__.START"),
+    "seconds": ("import time; START = int(time.time())", "__main__.START"),
+    "milliseconds": ("import time; START = round(time.time() * 1000)", "__main__.START"),
+    "time_ns": ("import time; START = time.time_ns()", "__main__.START"),
+    "monotonic": ("import time; START = time.monotonic()", "__main__.START"),
+    "monotonic_ns": ("import time; START = time.monotonic_ns()", "__main__.START"),
+    "perf_counter": ("import time; START = time.perf_counter()", "__main__.START"),
+    "timeit": ("import timeit; START = timeit.default_timer()", "__main__.START"),
+    "process_time": ("import time; START = time.process_time()", "__main__.START"),
+    "process_time_ns": ("import time; START = [time.process_time_ns()]", "__main__.START"),
+    "localtime": ("import time; NOW = time.localtime()", "__main__.NOW"),
+    "gmtime": ("import time; NOW = time.gmtime()", "__main__.NOW"),
+    "strftime": ("import time; STAMP = time.strftime('%Y%m%d-%H%M%S')", "__main__.STAMP"),
+    "ctime": ("import time; NOW = 'made at ' + time.ctime()", "__main__.NOW"),
+    "date in a text": ("import time; LOG = 'log-%s.txt' % time.strftime('%Y-%m-%d')", "__main__.LOG"),
+    "now": ("import datetime; NOW = datetime.datetime.now()", "__main__.NOW"),
+    "now in a zone": ("import datetime as d; NOW = d.datetime.now(d.timezone(d.timedelta(hours=9)))", "__main__.NOW"),
+    "utcnow": ("import datetime; NOW = datetime.datetime.utcnow()", "__main__.NOW"),
+    "today": ("import datetime; TODAY = datetime.date.today()", "__main__.TODAY"),
+    "isoformat": ("import datetime; NOW = datetime.datetime.now().isoformat()", "__main__.NOW"),
+    "numpy": ("import numpy; NOW = numpy.datetime64('now')", "__main__.NOW"),
+    "pandas": ("import pandas; NOW = pandas.Timestamp.now()", "__main__.NOW"),
+    "uuid1": ("import uuid; U = uuid.uuid1()", "__main__.U"),
+    "email": ("import email.utils; NOW = email.utils.formatdate()", "__main__.NOW"),
+    "default": ("import time\ndef f(now=time.time()): pass", "__main__.f()"),
+    "class": ("import time\nclass K:\n    start = time.time()", "__main__.K.start"),
+    "default of a method": ("import time\nclass K:\n    def f(self, *, now=time.time()): pass", "__main__.K.f()"),
+    "instance": ("import time\nclass K:\n    def __init__(self): self.start = time.monotonic()\nK1 = K()", "__main__.K1.start"),
+    "dictionary": ("import time; D = {'start': time.time()}", "__main__.D"),
+    "module": ("import clocked", "clocked.START"),
+    "module asked by another": ("import asked; START = asked.now()", "__main__.START"),
+    "asked, not kept": ("import time; A = time.time() > 0; YEARS = 365.25; BIG = 2**31; ZERO = 0.0; time.monotonic()", SERVED),
+    "asked for a while": ("import time\ndef f():\n    start = time.perf_counter()\n    return time.perf_counter() - start\nTOOK = f() < 9",
+                          SERVED),
+    "processor's time asked": ("import time, numpy; time.process_time(); FLAG = 1 << 24; STEP = 0.05; D = {'a': 0.1, 'b': 50_000_000}", SERVED),
+    "dates": ("import datetime, time; time.time(); D = datetime.date(2020, 1, 2); S = 'since 2020-01-02 03:04:05'", SERVED),
+    "not asked": ("import datetime, time, logging, threading, json", SERVED),
+    "waits": ("import threading, queue\nthreading.Event().wait(0.01)\ntry: queue.Queue().get(timeout=0.01)\nexcept queue.Empty: pass",
+              SERVED),
+    "libraries": ("import numpy, pandas, requests, sklearn, yaml, pygments", SERVED),
+}
+
 # What every run draws for itself, whatever the prelude has had of it.
 RANDOM = """
 import os, random, secrets, ssl, tempfile, threading, uuid
@@ -226,7 +272,7 @@ if __name__ == '__main__':
     record = logging.makeLogRecord({})
     record = logging.LogRecord('n', 20, 'p', 1, 'm', (), None)
     main = threading.main_thread()
-    print(record.relativeCreated >= 0, main.ident == threading.get_ident(), main.native_id == os.getpid(),
+    print(record.relativeCreated < 1000, main.ident == threading.get_ident(), main.native_id == os.getpid(),
           record.process == os.getpid(), multiprocessing.current_process().pid == os.getpid(),
           bytes(multiprocessing.current_process().authkey), time.process_time() < 5)
 """
@@ -326,6 +372,28 @@ class Hazards(Rungs):
                                                          f"{MAIN}print(S.get(URL).text, S.get(URL).text)\n")
                     self.assertEqual(b"yes yes\n", self.assert_same([script]).stdout)
                     self.assert_rung(script, reason)
+
+    def test_clock_that_is_kept(self):
+        def compare(directory, prelude, where):
+            self.bed.write(directory + "/clocked.py", "import time\nSTART = time.time()\n")
+            self.bed.write(directory + "/asked.py", "import time\ndef now(): return time.time()\n")
+            reason = where and re.escape("the prelude keeps the time in " + where) + "$"
+            self.compare(directory, prelude, "print('late')", reason)
+
+        self.each(CLOCKS, compare)
+
+    def test_clock_of_each_run(self):
+        """Also of those that come later: what is kept is of the run itself."""
+        script = self.bed.write("script.py", f"import time, logging\nSTART = time.time()\n{MAIN}"
+                                             "print(time.time() - START < 0.9, logging.LogRecord('n', 1, 'f', 2, 'm', (), None).relativeCreated < 900)\n")
+        logs = self.bed.write("logs.py", f"import logging\n{MAIN}print(logging.LogRecord('n', 1, 'f', 2, 'm', (), None).relativeCreated < 900)\n")
+        for each in (script, logs):
+            self.assertEqual(b"True", self.assert_same([each]).stdout[:4])
+        time.sleep(1)
+        for each in (script, logs):
+            self.assertEqual(b"True", self.assert_served([each]).stdout[:4])
+        self.assert_rung(script, "keeps the time in __main__.START")
+        self.assert_rung(logs, SERVED)
 
     def test_random_numbers_of_each_run(self):
         """With every Python, as with every plain run; what the prelude has drawn by itself stays."""
