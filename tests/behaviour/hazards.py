@@ -382,6 +382,29 @@ class Hazards(Rungs):
 
         self.each(CLOCKS, compare)
 
+    def test_clock_that_is_kept_in_each_python(self):
+        script = self.bed.write("script.py", f"import datetime\nclass K:\n    now = [datetime.datetime.now()]\nNOW = K.now[0]\n{MAIN}print('late')\n")
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                self.assert_same([script], python=python, plain=[python, script])
+                status = json.loads(self.bed.ctl("status", "--json", "--python", python, "--file", script).stdout)
+                self.assertEqual("the prelude keeps the time in __main__.NOW", status["reason"])
+
+    def test_device_of_cuda(self):
+        """A node of that name stands in for it, in namespaces of client and server: an open one is not served."""
+        script = self.bed.write("script.py", f"import os\nF = os.open('/dev/nvidia0', os.O_RDONLY)\n{MAIN}print(os.read(F, 1))\n")
+        lines = ("mount -t tmpfs nodes /mnt && touch /mnt/null /mnt/nvidia0 && mount --bind /dev/null /mnt/null && "
+                 "mount --bind /dev/full /mnt/nvidia0 && mount --rbind /mnt /dev && "
+                 '"$1" "$2" && "$3" run --file "$2" && "$3" run --file "$2" && "$4" status --json --file "$2"; '
+                 '"$4" stop --file "$2" >/dev/null')
+        namespaces = ["unshare", "--user", "--map-root-user", "--mount"]
+        if self.bed.run([*namespaces, "true"]).status != 0:
+            self.skipTest("no user namespaces")
+        result = self.bed.run([*namespaces, "sh", "-c", lines, "sh", harness.PYTHON, script, harness.QUICKEN, harness.QUICKENCTL])
+        self.assertEqual([b"b'\\x00'"] * 3, result.stdout.splitlines()[:3], result)
+        status = json.loads(result.stdout.splitlines()[3])
+        self.assertEqual(("interpreter", "the prelude leaves /dev/nvidia0 open"), (status["rung"], status["reason"]))
+
     def test_clock_of_each_run(self):
         """Also of those that come later: what is kept is of the run itself."""
         script = self.bed.write("script.py", f"import time, logging\nSTART = time.time()\n{MAIN}"
