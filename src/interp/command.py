@@ -35,7 +35,7 @@ def _ignore_signals(ignored):
     handler that the prelude has set stays, as it would have been set there."""
     import _signal
     for number in range(1, _signal.NSIG):
-        if ignored >> (number - 1) & 1:
+        if ignored >> (number - 1) & 1 and number not in Left.handled:
             if _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):
                 _signal.signal(number, _signal.SIG_IGN)
 
@@ -49,6 +49,7 @@ def become(environ, arguments, ignored, same_directory):
         return reason
     _replace_environ(environ)
     _set_directory()
+    set_clocks()
     if ORIGINAL is not None:
         sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])
     restore_arguments(arguments)

@@ -9,80 +9,96 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.hpp"
 #include "orphan.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
 #include "template.hpp"
+#include "threads.hpp"
 #include "trace.hpp"
 
 namespace quicken::interp {
 
 namespace {
 
-int count_threads() {
-    struct stat status {};
-    // st_nlink of /proc/PID/task is the number of threads + 2 (proc(5) leaves it out; fs/proc/base.c has it).
-    return stat("/proc/self/task", &status) == 0 ? static_cast<int>(status.st_nlink) - 2 : 1;
-}
-
-/// Threads that a library ends before every fork and makes anew when it needs them (OpenBLAS) are harmless,
-/// and this is how to tell them from those that a fork would lose: after one fork they are gone.
-bool threads_survive_fork() {
-    if (count_threads() == 1) return false;
-    py.PyOS_BeforeFork();
-    const pid_t pid = fork();
-    if (pid == 0) _exit(0);
-    py.PyOS_AfterFork_Parent();
-    if (pid > 0) {
-        while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
-    }
-    // A joined thread leaves /proc a little after its join.
-    for (int i = 0; i < 100 && count_threads() > 1; ++i) usleep(1000);
-    return count_threads() > 1;
-}
-
 bool is_stateless(const char* target) {
-    for (const char* device : {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"}) {
-        if (strcmp(target, device) == 0) return true;
-    }
-    return false;
+    const Ref device(py.PyBytes_FromStringAndSize(target, static_cast<Py_ssize_t>(strlen(target))));
+    const Ref answer = call_bootstrap("is_stateless", device.get());
+    return answer && py.PyObject_IsTrue(answer.get()) == 1;
+}
+
+/// A socket's kind, as its number says nothing to anybody.
+const char* kind_of_socket(int fd) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0)
+        return "a listening socket";
+    sockaddr_storage peer{};
+    size = sizeof peer;
+    return getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 ? "a connected socket"
+                                                                           : "a socket";
+}
+
+/// How to call an open descriptor: `target` is what /proc/PID/fd shows, proc(5).
+const char* kind_of(int fd, const char* target) {
+    if (strncmp(target, "socket:", 7) == 0) return kind_of_socket(fd);
+    if (strncmp(target, "pipe:", 5) == 0) return "a pipe";
+    if (strcmp(target, "anon_inode:[eventpoll]") == 0) return "a queue of events (epoll, asyncio's loop)";
+    return target;
 }
 
 /// What the prelude left open would be shared by all commands: a file's position and locks, a connection, a
-/// queue of events.
+/// queue of events, the state of a device (CUDA's are /dev/nvidia*).
 const char* shared_descriptor() {
     DIR* directory = opendir("/proc/self/fd");
     if (directory == nullptr) return nullptr;
-    static char found[128] = "";
+    static char found[control::k_text] = "";
     while (const dirent* entry = readdir(directory)) {
         const int fd = atoi(entry->d_name);
         if (fd <= 2 || fd >= control::k_first_fd) continue;
-        char target[64];
+        char target[256];
         const ssize_t size = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
         if (size <= 0) continue;
         target[size] = '\0';
         if (is_stateless(target) || fd == dirfd(directory)) continue;
-        snprintf(found, sizeof found, "the prelude leaves %s open", target);
+        snprintf(found, sizeof found, "the prelude leaves %s open", kind_of(fd, target));
+        break;
     }
     closedir(directory);
     return found[0] != '\0' ? found : nullptr;
 }
 
+/// All of environ(7) end to end, each with a NUL.
+Ref environment_bytes() {
+    if (environ == nullptr) return Ref(py.PyBytes_FromStringAndSize("", 0));  // clearenv(3)
+    std::size_t size = 0;
+    for (char** entry = environ; *entry != nullptr; ++entry) size += strlen(*entry) + 1;
+    auto* text = static_cast<char*>(malloc(size + 1));
+    if (text == nullptr) return Ref();
+    char* at = text;
+    for (char** entry = environ; *entry != nullptr; ++entry) at = stpcpy(at, *entry) + 1;
+    Ref bytes(py.PyBytes_FromStringAndSize(text, static_cast<Py_ssize_t>(size)));
+    free(text);
+    return bytes;
+}
+
 /// Ends the template if what it is now cannot serve every client.
 void verify_fitness() {
+    unwatch_clocks();
+    const Ref environment = environment_bytes();
+    const Ref readers(clock_readers());
+    if (!environment || !readers) give_up_with_exception("at the fork point");
     char reason[control::k_text];
-    text_of(call_bootstrap("unfit"), reason, sizeof reason);
+    text_of(call_bootstrap("unfit", environment.get(), readers.get()), reason, sizeof reason);
     if (reason[0] != '\0') give_up(reason);
     int printed = 0;
     if (ioctl(template_.capture, FIONREAD, &printed) == 0 && printed > 0) give_up("the prelude prints");
     if (const char* state = changed_process_state()) give_up(state);
     if (const char* descriptor = shared_descriptor()) give_up(descriptor);
-    if (threads_survive_fork()) give_up("the prelude leaves threads that a fork would lose");
+    if (const char* threads = lost_threads()) give_up(threads);
 }
 
 /// With `fd` unless that is -1.

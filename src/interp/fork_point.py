@@ -7,8 +7,9 @@ environ_changes = {}
 held_environs = []
 
 
-def unfit():
-    """Why what the prelude left behind cannot be served to every client, or None."""
+def unfit(native, readers):
+    """Why what the prelude left behind cannot be served to every client, or None. `native`: environ(7); `readers`
+    of clocks, see unfit_clock."""
     note_fork_point()
     forget_fork_point()
     _flush_streams()
@@ -31,7 +32,7 @@ def unfit():
         before, after = STARTED_ENVIRON.get(key), posix.environ.get(key)
         if before != after:
             environ_changes[key] = (before, after)
-    return None
+    return unfit_interpreter(native) or unfit_clock(readers)
 
 
 def freeze():
@@ -45,6 +46,8 @@ def after_fork():
     numpy_random = sys.modules.get('numpy.random')
     if numpy_random is not None:
         numpy_random.seed()
+    renew_main_thread()
+    renew_multiprocessing()
     register_kept()
     _rehearse()
 

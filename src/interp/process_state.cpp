@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,7 +33,55 @@ struct State {
     std::uint64_t blocked;
 };
 
+/// What a spare has from its birth otherwise than the template, or cannot be put right in the command.
+struct Place {
+    uid_t users[3];
+    gid_t groups[3];
+    pid_t session;
+    pid_t group;
+    dev_t root_device;
+    ino_t root;
+    int personality;
+    int timer_slack;
+    int reaps;
+    int death_signal;
+    int dumpable;
+    char name[16];
+};
+
 State started;
+Place started_in;
+
+void read_place(Place& place) {
+    memset(&place, 0, sizeof place);  // compared as a whole
+    getresuid(&place.users[0], &place.users[1], &place.users[2]);
+    getresgid(&place.groups[0], &place.groups[1], &place.groups[2]);
+    place.session = getsid(0);
+    place.group = getpgrp();
+    struct stat root {};
+    if (stat("/", &root) == 0) {
+        place.root_device = root.st_dev;
+        place.root = root.st_ino;
+    }
+    place.personality = personality(0xffffffff);  // asks, personality(2)
+    place.timer_slack = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_GET_CHILD_SUBREAPER, &place.reaps);
+    prctl(PR_GET_PDEATHSIG, &place.death_signal);
+    place.dumpable = prctl(PR_GET_DUMPABLE);
+    prctl(PR_GET_NAME, place.name);
+}
+
+const char* changed_place() {
+    Place now;
+    read_place(now);
+    if (memcmp(now.name, started_in.name, sizeof now.name) != 0)
+        return "the prelude changes the process's name";
+    if (now.session != started_in.session || now.group != started_in.group)
+        return "the prelude changes its process group or session";
+    if (memcmp(&now, &started_in, sizeof now) != 0)
+        return "the prelude changes what its process is: user, root directory, or a setting of prctl(2)";
+    return nullptr;
+}
 
 void read_state(State& state) {
     memset(&state, 0, sizeof state);  // compared as a whole
@@ -83,13 +133,19 @@ bool leaves_timer() {
         if (getitimer(timer, &left) == 0 && (left.it_value.tv_sec != 0 || left.it_value.tv_usec != 0))
             return true;
     }
-    return false;
+    // Those of timer_create(2), which a fork does not inherit either: a line a timer, proc(5).
+    FILE* timers = fopen("/proc/self/timers", "re");
+    if (timers == nullptr) return false;
+    const bool found = fgetc(timers) != EOF;
+    fclose(timers);
+    return found;
 }
 
 }  // namespace
 
 void note_process_state() {
     read_state(started);
+    read_place(started_in);
     template_.umask = umask(0);
     umask(template_.umask);
     if (getcwd(template_.directory, sizeof template_.directory) == nullptr) template_.directory[0] = '\0';
@@ -107,6 +163,7 @@ const char* changed_process_state() {
     if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0)
         return "the prelude leaves a child process";
     if (leaves_shared_memory()) return "the prelude leaves memory that all commands would share";
+    if (const char* place = changed_place()) return place;
     return changed_inheritance();
 }
 

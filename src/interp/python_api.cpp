@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <initializer_list>
 #include <type_traits>
 
 namespace quicken::interp {
@@ -27,6 +28,12 @@ const char* load_python() {
     resolve(py.none, "_Py_NoneStruct");
     py.PyErr_FormatUnraisable =
         reinterpret_cast<void (*)(const char*, ...)>(dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable"));
+    for (const char* name : {"PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet"}) {  // 3.13, before
+        if (py.PyThreadState_GetUnchecked != nullptr) break;
+        py.PyThreadState_GetUnchecked = reinterpret_cast<PyThreadState* (*)()>(dlsym(RTLD_DEFAULT, name));
+    }
+    if (py.PyThreadState_GetUnchecked == nullptr && missing == nullptr)
+        missing = "_PyThreadState_UncheckedGet";
     return missing;
 }
 

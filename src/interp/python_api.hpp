@@ -31,7 +31,8 @@ struct alignas(16) PyConfigStorage {
     X(PyDict_GetItemString)                                                                                 \
     X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
     X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore)          \
-    X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyFile_WriteObject)                 \
+    X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals)                  \
+    X(PyFile_WriteObject) X(PyGILState_GetThisThreadState) X(PyLong_FromVoidPtr)                            \
     X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
     X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule)        \
     X(PyList_Append) X(PyList_GetItem) X(PyList_New) X(PyList_SetSlice) X(PyList_Size) X(PyObject_SetAttr)  \
@@ -61,6 +62,7 @@ struct PythonApi {
     void (*PyConfig_Clear)(PyConfigStorage*);
     PyStatus (*Py_InitializeFromConfig)(const PyConfigStorage*);
     void (*PyErr_FormatUnraisable)(const char*, ...);  // nullptr before 3.13
+    PyThreadState* (*PyThreadState_GetUnchecked)();    // under whichever name it has
     int (*PySys_AddAuditHook)(int (*)(const char*, PyObject*, void*), void*);
 };
 

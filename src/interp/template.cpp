@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bootstrap.inc"
+#include "clock.hpp"
 #include "common/key.hpp"
 #include "environment.hpp"
 #include "packet.hpp"
@@ -221,6 +222,7 @@ void load_bootstrap() {
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
     if (!done) give_up_with_exception("quicken's own start");
     note_variables(true);
+    watch_clocks();
 }
 
 /// A directory or archive with a __main__ module is run by the interpreter through runpy.
@@ -303,7 +305,7 @@ int note_event(const char* event, PyObject* arguments, void*) {
     __attribute__((tls_model("initial-exec"))) static thread_local bool inside = false;
     if (template_.waiting || inside) return 0;
     bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0 ||
-                  strcmp(event, "subprocess.Popen") == 0;
+                  strcmp(event, "subprocess.Popen") == 0 || strcmp(event, "sys.addaudithook") == 0;
     if (strcmp(event, "import") == 0) {
         inside = true;
         wanted = is_wanted_import(arguments);

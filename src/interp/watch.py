@@ -27,6 +27,8 @@ def _exec_module(self, module):
     that seeds it, or draws from it, leaves it otherwise."""
     ORIGINAL_EXEC_MODULE(self, module)
     watch_asker(module.__name__)
+    if module.__name__ == 'multiprocessing.process':
+        note_authkey()
     if module.__name__ in ('random', 'numpy.random'):
         Watch.random_states[module.__name__] = _random_state(module.__name__)
 
@@ -70,7 +72,7 @@ def note_event(event, arguments):
             if path in (0, 1, 2):  # where it leads, and what that can do, is kept in the file object
                 Watch.reason = 'the prelude opens fd %d' % path
             return  # another was opened by name before, which was noted then
-        if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not _is_reproducible(path):
+        if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not is_reproducible(path):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
             Watch.directory_read = True
@@ -85,20 +87,24 @@ def note_event(event, arguments):
         if path is None or isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
             Watch.directory_read = True
     elif event in ('os.mkdir', 'os.remove', 'os.rename', 'os.rmdir', 'os.truncate', 'os.symlink', 'os.link'):
-        if not _is_reproducible(arguments[0]):
+        if not is_reproducible(arguments[0]):
             Watch.reason = 'the prelude changes files: ' + event
-    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.kill', 'socket.connect', 'socket.bind'):
+    elif event == 'socket.bind' and is_bound_for_a_look(arguments[1]):
+        pass
+    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.kill', 'socket.connect', 'socket.bind',
+                   'sys.addaudithook'):
         Watch.reason = 'the prelude calls ' + event
 
 
-def _is_reproducible(path):
-    """Compiled modules, and what a program keeps in the user's cache: a run finds it there or makes it, with
-    the same effect (XDG Base Directory Specification)."""
-    text = path if isinstance(path, bytes) else path.encode('utf-8', 'replace') if isinstance(path, str) else b''
-    environ = dict(dict.items(posix.environ))  # not a read of the prelude's
-    home = environ.get(b'HOME', b'')
-    cache = environ.get(b'XDG_CACHE_HOME') or (home + b'/.cache' if home else b'')
-    return b'__pycache__' in text or text == b'/dev/null' or bool(cache) and (text + b'/').startswith(cache + b'/')
+# What they do depends on whose child the process is; no audit event tells of them.
+CALLS_OF_THE_PROCESS = ('setpgid', 'setpgrp', 'setsid')
+
+
+def _watched_call(function):
+    def call(*args):
+        Watch.reason = 'the prelude calls os.' + function.__name__
+        return function(*args)
+    return call
 
 
 def start_watch():
@@ -114,6 +120,9 @@ def start_watch():
     for name in ('getcwd', 'getcwdb'):
         _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
     _replace('register_at_fork', register_at_fork, 'posix', 'os')
+    for name in CALLS_OF_THE_PROCESS:
+        _replace(name, _watched_call(ORIGINALS[name]), 'posix', 'os')
+    _replace('dup2', watched_dup2(posix.dup2), 'posix', 'os')
     watch_terminals()
     Watch.on = True
 

@@ -45,9 +45,14 @@ def fails(line, status=1, **options):
     return call(line, status, **options)
 
 
-def of(name, *calls, prepare=None):
-    """A program of /usr/bin; `prepare` is a shell's command line that adds to the FILES."""
-    return name, [call(way) if isinstance(way, str) else way for way in calls], prepare
+def of(name, *calls, prepare=None, place=None):
+    """A program of /usr/bin.
+
+    prepare  a shell's command line that adds to the FILES
+    place    the name that the directory of each way has, for a program that reads its working directory in its prelude
+    """
+    ways = [call(way) if isinstance(way, str) else way for way in calls]
+    return name, [dict(way, place=place) for way in ways], prepare
 
 
 PROGRAMS = (
@@ -89,7 +94,8 @@ PROGRAMS = (
        fails("missing.py", 2)),
     of("pdf2txt", HELP, VERSION, call("letter.pdf", shows="Hello"), "-t xml -o out.xml letter.pdf",
        fails("missing.pdf", 1)),
-    of("pip3", HELP, VERSION, "hash table.csv", "show pip", "list --no-index", fails("install --no-index missing", 1)),
+    of("pip3", HELP, VERSION, "hash table.csv", "show pip", "list --no-index", fails("install --no-index missing", 1),
+       place="place"),
     of("pycodestyle", HELP, VERSION, fails("bad.py"), fails("--show-source --statistics - <bad.py"), "good.py",
        fails("missing.py")),
     of("pydocstyle", HELP, VERSION, fails("bad.py"), fails("--explain bad.py"), fails("--no-such-option", 2)),
@@ -246,7 +252,7 @@ class Runs:
 
     def outcome(self, argv, index, way):
         """All that is compared, by what it is: status, stdout, stderr, and each file that is there afterwards."""
-        place = self.bed.path(f"place {index}")
+        place = self.bed.path(way["place"] or f"place {index}")
         for folder in (place, self.bed.home):
             shutil.rmtree(folder, ignore_errors=True)
         os.mkdir(self.bed.home)
