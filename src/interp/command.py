@@ -3,7 +3,7 @@
 # --- in the command --------------------------------------------------------------------
 
 def _unfit_name(name):
-    if Arguments.program is None and Arguments.name_read and list.__getitem__(sys.argv, 0) != name:
+    if Arguments.program is None and Arguments.name_read and Arguments.name != name:
         return 'the prelude reads sys.argv[0], which differs from that of the first run'
     return None
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "client_state.hpp"
+#include "output.hpp"
 #include "packet.hpp"
 #include "process_image.hpp"
 #include "reply.hpp"
@@ -229,6 +230,7 @@ const char* become_client(int& connection, pid_t client, Received& received) {
         getcwd(directory, sizeof directory) != nullptr && strcmp(directory, template_.directory) == 0;
     if (const char* failed = adopt_state(client, received.request.signal_mask, ignored, note))
         refuse(connection, failed);
+    if (const char* failed = check_output()) refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
     show_command_line(received);
     const Ref environment = environment_dict();

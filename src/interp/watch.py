@@ -62,6 +62,7 @@ def note_event(event, arguments):
     changed would have been made or changed by every run."""
     if Trace.on:
         trace_event(event, arguments)
+    note_output_event(event)
     if not Watch.on:
         return
     if event == 'open':
@@ -115,6 +116,7 @@ def start_watch():
         _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
     _replace('register_at_fork', register_at_fork, 'posix', 'os')
     watch_terminals()
+    watch_descriptors()
     Watch.on = True
 
 
@@ -124,7 +126,6 @@ def stop_watch():
     if loader.__dict__.get('exec_module') is _exec_module:
         del loader.exec_module
     _put_back()
-    unwatch_terminals()
 
 
 REPLACED = []
