@@ -164,7 +164,7 @@ void describe_streams() {
 
 const char* finish_capture() {
     static char reason[control::k_text];
-    if (__fbufsize(stdout) != 0) {  // it has been used, and on a terminal it writes line by line
+    if (__fbufsize(stdout) > 1) {  // it has been used, is not unbuffered, and on a terminal writes line by line
         const Ref number(py.PyLong_FromLong(1));
         if (!call_bootstrap("note_terminal", number.get())) give_up_with_exception("what the prelude prints");
     }

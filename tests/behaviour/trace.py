@@ -426,6 +426,7 @@ for name in ('nowhere', 'package.missing'):
                     if bits and record == "2":  # which of its fds is not seen in a terminal
                         record = "1"
                     self.assertEqual(record and record + "ny"[bits & 1], records.get(template.TERMINAL, ""))
+        self.assertEqual({}, self.client_records("print('x'); print('y', file=sys.stderr)", env={"PYTHONUNBUFFERED": "1"}))
 
     def test_what_c_prints_on_a_terminal(self):
         """A terminal takes less at once than a pipe."""
