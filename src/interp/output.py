@@ -18,7 +18,7 @@ class Output:
     reason = None   # why it cannot be replayed
     held = None     # a list: what is written is put there, not in the log
     child = False   # the prelude has started one
-    pending = {}    # fd: True if something is in a buffer for it
+    pending = {}    # fd: bytes that are in buffers for it
     buffered = {}   # id of a stream or of its buffer: what is in it
     streams = []    # (buffer, the interpreter's raw stream, ours), of stdin, stdout and stderr
     names = ('standard input', 'standard output', 'standard error')
@@ -213,7 +213,7 @@ def unwatch_streams():
 def _exchange_raw(stream, buffer, old, new):
     """`new` for `old` beneath a stream that has nothing in its buffer, unless the prelude has taken it apart."""
     try:
-        if buffer is old:  # -u
+        if isinstance(buffer, io.FileIO):  # -u
             if stream.buffer is old:
                 set_buffer(stream, new)
         elif buffer.raw is old:
@@ -242,29 +242,39 @@ def _beneath(stream, name):
         return None  # detached
 
 
-def _taken(stream, flush):
-    """What is in a buffer, taken out of it; and noted whose it is."""
-    Output.held = []
+def _held(function, stream):
+    """What comes out of a stream meanwhile, as (fd, bytes)."""
+    Output.held = held = []
     try:
-        flush(stream)
-        for fd, _ in Output.held:
-            Output.pending[fd] = True
-        return b''.join(data for _, data in Output.held)
+        function(stream)
     finally:
         Output.held = None
+    return held
+
+
+def _take(flush, stream):
+    """What is in a buffer, taken out of it; and noted whose it is."""
+    held = _held(flush, stream)
+    for fd, data in held:
+        Output.pending[fd] = Output.pending.get(fd, 0) + len(data)
+    return _joined(held)
+
+
+def _joined(held):
+    return b''.join(data for _, data in held)
 
 
 def _take_text(stream):
     """As text that written again comes out as the same bytes; it is in the stream again."""
-    data = _taken(stream, io.TextIOWrapper.flush)
+    data = _take(io.TextIOWrapper.flush, stream)
     if not data:
         return None
     for errors in (stream.errors, 'surrogateescape'):
         try:
             text = data.decode(stream.encoding, errors)
             io.TextIOWrapper.write(stream, text)
-            if _taken(stream, io.TextIOWrapper.flush) == data:
-                if not _taken(stream, lambda stream: io.TextIOWrapper.write(stream, text)):
+            if _joined(_held(io.TextIOWrapper.flush, stream)) == data:
+                if not _held(lambda stream: io.TextIOWrapper.write(stream, text), stream):
                     return text
                 break
         except (LookupError, TypeError, UnicodeError):
@@ -274,17 +284,16 @@ def _take_text(stream):
 
 
 def hold_output(every):
-    """Remembers what is in the buffers; it is in there again afterwards. Bytes."""
+    """Remembers what is in the buffers; it is in there again afterwards."""
     Output.pending.clear()
     Output.buffered.clear()
     buffers, texts = _buffers_and_texts(every)
     for buffer in buffers:
-        Output.buffered[id(buffer)] = _taken(buffer, io.BufferedWriter.flush)
+        Output.buffered[id(buffer)] = _take(io.BufferedWriter.flush, buffer)
     for text in texts:
         Output.buffered[id(text)] = _take_text(text)
     for buffer in buffers:
         refill(buffer)
-    return sum(map(len, filter(None, Output.buffered.values())))
 
 
 def refill(stream):
@@ -297,7 +306,8 @@ def refill(stream):
 def printed():
     """Bytes that have been printed so far, those in the buffers of the standard streams among them."""
     drain()
-    return Output.size + hold_output(False)
+    hold_output(False)
+    return Output.size + sum(Output.pending.values())
 
 
 # --- at the fork point

@@ -91,6 +91,7 @@ CASES = {
     "fork in main with C's stdout": (C + "C.printf(b'pending\\n')", "\n    if os.fork(): os.wait()"),
     "exec in main": ("print('pending'); sys.stderr.write('pending')", "os.execv('/bin/echo', ['echo', 'executed'])"),
     "a position": ("print('early')", "sys.stdout.flush(); print(sys.stdout.seekable() and sys.stdout.tell())"),
+    "a position, unbuffered": ("print('early')", "print(sys.stdout.seekable() and sys.stdout.tell())", {"PYTHONUNBUFFERED": "1"}),
     "a child in main": ("print('early')", "\n    import subprocess\n    subprocess.run(['echo', 'child']); print('main')"),
     "exit function": ("import atexit\natexit.register(print, 'bye'); print('early')", BOTH),
     "after_fork": ("print('early', flush=True)\n"
@@ -225,6 +226,24 @@ class Replay(harness.Case):
                 script = self.script(prelude, BOTH)
                 self.compare(script, WAYS)
                 self.assertEqual(rung, self.bed.status(script)["rung"])
+
+    def test_count(self):
+        """What has been printed is known at any time in the prelude, what is in a buffer too, and counting changes nothing."""
+        counts = self.bed.path("counts")
+        prelude = f"""
+count = type(sys.stdout.buffer.raw).write.__globals__['printed']
+counts = [count()]
+for step in (lambda: print('abc'), lambda: sys.stdout.buffer.write(b'de'), lambda: print('é', end='', file=sys.stderr),
+             lambda: os.write(1, b'fg'), lambda: sys.stdout.flush(), lambda: None, lambda: print('h', file=sys.stderr)):
+    step()
+    counts.append(count())
+open({counts!r}, 'w').write(repr(counts))
+"""
+        script = self.script(prelude, "pass")
+        result = self.bed.quick([script], env={"XDG_CACHE_HOME": self.bed.work})
+        self.assertEqual((0, b"fgdeabc\n", "éh\n".encode()), result)
+        with open(counts) as file:
+            self.assertEqual("[0, 4, 6, 8, 10, 10, 10, 12]", file.read())
 
     def on_terminal(self, argv, fds):
         """Standard output (if not the terminal), what the terminal got, errors likewise, exit status."""
