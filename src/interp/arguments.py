@@ -12,6 +12,7 @@ class Arguments(list):
     watched = True
     name_read = False
     read = False
+    name = None     # sys.argv[0]
     program = None  # what runpy, or the code of an entry, makes of sys.argv[0]; None: what the client says
 
 
@@ -34,6 +35,7 @@ for _name in ('__getitem__', '__iter__', '__len__', '__contains__', '__eq__', '_
 
 
 def watch_arguments():
+    Arguments.name = sys.argv[0]
     sys.argv = Arguments(sys.argv)
 
 

@@ -2,12 +2,6 @@
 
 # --- in the command --------------------------------------------------------------------
 
-def _unfit_name(name):
-    if Arguments.program is None and Arguments.name_read and list.__getitem__(sys.argv, 0) != name:
-        return 'the prelude reads sys.argv[0], which differs from that of the first run'
-    return None
-
-
 def _replace_environ(environ):
     for key, (_before, after) in environ_changes.items():
         if after is None:
@@ -40,11 +34,9 @@ def _ignore_signals(ignored):
                 _signal.signal(number, _signal.SIG_IGN)
 
 
-def become(environ, arguments, ignored, same_directory):
+def become(environ, arguments, ignored):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
-    if Watch.directory_read and not same_directory:
-        return 'the prelude reads the working directory, which differs from that of the first run'
-    reason = _unfit_name(arguments[0]) or unfit_terminal()
+    reason = unfit_terminal()
     if reason is not None:
         return reason
     _replace_environ(environ)

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.hpp"
 #include "orphan.hpp"
+#include "output.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
 #include "template.hpp"
@@ -94,8 +94,7 @@ void verify_fitness() {
     char reason[control::k_text];
     text_of(call_bootstrap("unfit", environment.get(), readers.get()), reason, sizeof reason);
     if (reason[0] != '\0') give_up(reason);
-    int printed = 0;
-    if (ioctl(template_.capture, FIONREAD, &printed) == 0 && printed > 0) give_up("the prelude prints");
+    if (const char* output = finish_capture()) give_up(output);
     if (const char* state = changed_process_state()) give_up(state);
     if (const char* descriptor = shared_descriptor()) give_up(descriptor);
     if (const char* threads = lost_threads()) give_up(threads);
@@ -116,7 +115,8 @@ void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid, int fd =
 /// First steps of a spare. It must not outlive the supervisor while it waits; whether that died before
 /// prctl took effect is seen by getppid() afterwards (prctl(2), PR_SET_PDEATHSIG).
 void start_spare(pid_t supervisor) {
-    for (int* fd : {&template_.control, &template_.capture, &template_.session_program}) {
+    leave_streams();
+    for (int* fd : {&template_.control, &template_.session_program}) {
         close(*fd);
         *fd = -1;
     }

@@ -12,10 +12,11 @@ def unfit(native, readers):
     of clocks, see unfit_clock."""
     note_fork_point()
     forget_fork_point()
-    _flush_streams()
+    end_output()
     if Watch.on:
         stop_watch()
     end_trace()
+    end_questions()
     if Arguments.read:
         return 'the prelude reads sys.argv'
     if Watch.reason is not None:
@@ -69,6 +70,6 @@ def _rehearse():
     gc.callbacks[:] = callbacks
     _open_files(gc)
     for stream in (sys.stdout, sys.stderr):
-        if type(stream) is io.TextIOWrapper:
+        if type(stream) is io.TextIOWrapper and not Output.pending:
             stream.write('')
             stream.flush()

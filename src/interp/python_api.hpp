@@ -29,8 +29,8 @@ struct alignas(16) PyConfigStorage {
 #define QUICKEN_PYTHON_FUNCTIONS(X)                                                                        \
     X(PyBytes_FromStringAndSize) X(PyCFunction_NewEx) X(PyDict_Contains) X(PyDict_DelItem)                  \
     X(PyDict_GetItemString)                                                                                 \
-    X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
-    X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore)          \
+    X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_CheckSignals) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
+    X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore) X(PyErr_SetFromErrno)          \
     X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals)                  \
     X(PyFile_WriteObject) X(PyGILState_GetThisThreadState) X(PyLong_FromVoidPtr)                            \
     X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
@@ -45,7 +45,7 @@ struct alignas(16) PyConfigStorage {
     X(Py_FinalizeEx) X(Py_GetVersion) X(Py_IncRef)
 
 #define QUICKEN_PYTHON_OBJECTS(X)                                                                          \
-    X(PyExc_KeyboardInterrupt) X(PyExc_SystemExit)
+    X(PyExc_KeyboardInterrupt) X(PyExc_OSError) X(PyExc_SystemExit)
 // clang-format on
 
 /// Function pointers under the names of the functions, and what the limited API does not declare.

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "client_state.hpp"
+#include "output.hpp"
 #include "packet.hpp"
 #include "process_image.hpp"
 #include "reply.hpp"
@@ -247,21 +248,18 @@ const char* become_client(int& connection, pid_t client, Received& received) {
     if (const char* failed = take_extra_fds(received, connection)) refuse(connection, failed);
     std::uint64_t ignored = 0;
     const char* note = "";
-    char directory[sizeof template_.directory];
-    const bool same_directory =
-        getcwd(directory, sizeof directory) != nullptr && strcmp(directory, template_.directory) == 0;
     if (const char* failed = adopt_state(client, received.request.signal_mask, ignored, note))
         refuse(connection, failed);
+    if (const char* failed = check_output()) refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
     show_command_line(received);
     const Ref environment = environment_dict();
     const Ref arguments = argument_list(received);
     if (!environment || !arguments) refuse(connection, "no memory");
     char reason[control::k_text];
-    const Ref same(py.PyLong_FromLong(same_directory ? 1 : 0));
     const Ref ignored_signals(py.PyLong_FromLong(static_cast<long>(ignored)));
-    text_of(call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get(), same.get()),
-            reason, sizeof reason);
+    text_of(call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get()), reason,
+            sizeof reason);
     if (reason[0] != '\0') refuse(connection, reason);
     pid_t group = 0;
     if (terminal) {

@@ -2,28 +2,26 @@
 
 # --- the standard streams ---------------------------------------------------------
 
-def _flush_streams():
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    for stream in (sys.__stdout__, sys.__stderr__):
-        try:
-            stream.flush()
-        except ValueError:
-            pass  # the prelude has closed it, or has given what is beneath it to another
-
-
 def _reopen(stream, fd, mode):
     """The stream as the interpreter would have made it on this fd: a file has a position, the
     template's pipe had none, and a raw stream never asks twice."""
+    _, buffer, old, _ = Output.streams[fd]
+    if old.closed:
+        return
     raw = io.FileIO(fd, mode, False)
-    raw.name = stream.name
-    buffer = stream.buffer
-    if hasattr(buffer, 'raw'):
-        set_raw(buffer, raw)
-        set_buffer(stream, buffer)
-    else:  # -u
-        set_buffer(stream, raw)
+    raw.name = old.name
+    try:
+        if buffer is not old:
+            if buffer.raw is old:
+                set_raw(buffer, raw)
+                refill(buffer)
+            if stream.buffer is buffer:
+                set_buffer(stream, buffer)
+                refill(stream)
+        elif stream.buffer is old:  # -u
+            set_buffer(stream, raw)
+    except ValueError:
+        pass  # detached: what the prelude has made of it has no position
 
 
 def set_raw(buffer, raw):
@@ -39,7 +37,7 @@ def _fit_stream(name, fd, mode):
     current = getattr(sys, name)
     try:
         terminal = posix.isatty(fd)
-        posix.fstat(fd)
+        status = posix.fstat(fd)
     except OSError:
         setattr(sys, '__%s__' % name, None)
         if current is stream:
@@ -47,11 +45,22 @@ def _fit_stream(name, fd, mode):
         return
     if stream is None:
         return
+    if status.st_blksize != BLOCK_SIZES[fd] or _has_position(fd):
+        _reopen(stream, fd, mode)
+    if type(stream) is not io.TextIOWrapper or stream.write_through or terminal == was_terminal(fd):
+        return
+    if terminal:
+        stream.reconfigure(line_buffering=True)
+    elif fd != 2 or sys.version_info < (3, 9):
+        stream.reconfigure(line_buffering=False)
+
+
+BLOCK_SIZES = [posix.fstat(fd).st_blksize for fd in (0, 1, 2)]
+
+
+def _has_position(fd):
     try:
         posix.lseek(fd, 0, 1)
     except OSError:
-        pass
-    else:
-        _reopen(stream, fd, mode)
-    if terminal and type(stream) is io.TextIOWrapper and not stream.write_through:
-        stream.reconfigure(line_buffering=True)
+        return False
+    return True

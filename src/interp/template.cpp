@@ -16,8 +16,10 @@
 #include "clock.hpp"
 #include "common/key.hpp"
 #include "environment.hpp"
+#include "output.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
+#include "questions.hpp"
 #include "trace.hpp"
 
 namespace quicken::interp {
@@ -37,20 +39,6 @@ struct Launch {
     char** rest;
     int rest_count;
 };
-
-/// Both ends are ours alone until the prelude runs; `read` of fd 0 fails with EBADF, so that a prelude that
-/// reads stdin cannot mistake it for an empty one.
-bool capture_streams() {
-    int output[2];
-    int input[2];
-    if (pipe2(output, O_CLOEXEC | O_NONBLOCK) != 0 || pipe2(input, O_CLOEXEC) != 0) return false;
-    template_.capture = fcntl(output[0], F_DUPFD_CLOEXEC, control::k_first_fd);
-    if (dup2(input[1], 0) != 0 || dup2(output[1], 1) != 1 || dup2(output[1], 2) != 2) return false;
-    for (int fd : {input[0], input[1], output[0], output[1]}) {
-        if (fd > 2) close(fd);
-    }
-    return template_.capture >= 0;
-}
 
 /// The numbers of control.hpp; the variable and our entry of LD_PRELOAD are gone afterwards.
 bool read_environment() {
@@ -182,12 +170,18 @@ bool call_hooks(PyObject* hooks) {
 /// `hooks` is the list that the function was made with, its __self__.
 PyObject* fork_point_function(PyObject* hooks, PyObject*) {
     fork_point();
-    if (!call_hooks(hooks)) return nullptr;
+    if (!replay_output() || !call_hooks(hooks)) return nullptr;
     py.Py_IncRef(py.none);
     return py.none;
 }
 
 PyMethodDef fork_point_method = {"fork_point", fork_point_function, METH_NOARGS, nullptr};
+
+PyObject* exchange_questions_function(PyObject*, PyObject* known) {
+    return py.PyLong_FromLong(exchange_questions(static_cast<unsigned>(py.PyLong_AsLong(known))));
+}
+
+PyMethodDef exchange_questions_method = {"exchange_questions", exchange_questions_function, METH_O, nullptr};
 
 /// Text of the exception that is set, and clears it.
 void describe_exception(char* text, std::size_t size) {
@@ -218,6 +212,9 @@ void load_bootstrap() {
     py.PyDict_SetItemString(names, "STARTED", started.get());
     const Ref started_monotonic(py.PyLong_FromLong(template_.started_monotonic));
     py.PyDict_SetItemString(names, "STARTED_MONOTONIC", started_monotonic.get());
+    const Ref exchange(py.PyCFunction_NewEx(&exchange_questions_method, nullptr, nullptr));
+    py.PyDict_SetItemString(names, "exchange_questions", exchange.get());
+    describe_streams();
     const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
     if (!done) give_up_with_exception("quicken's own start");
@@ -305,7 +302,8 @@ int note_event(const char* event, PyObject* arguments, void*) {
     __attribute__((tls_model("initial-exec"))) static thread_local bool inside = false;
     if (template_.waiting || inside) return 0;
     bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0 ||
-                  strcmp(event, "subprocess.Popen") == 0 || strcmp(event, "sys.addaudithook") == 0;
+                  strcmp(event, "subprocess.Popen") == 0 || strcmp(event, "sys.addaudithook") == 0 ||
+                  strcmp(event, "builtins.input") == 0;
     if (strcmp(event, "import") == 0) {
         inside = true;
         wanted = is_wanted_import(arguments);
@@ -391,6 +389,7 @@ int template_main(int argc, char** argv, char**) {
     remember_identity(program);
     const bool inside = has_fork_point(program);
     if (!inside) fork_point();
+    if (!inside && !replay_output()) finish(nullptr);
     PyObject* result = evaluate(program);
     if (command_.pid != 0) finish(result);
     if (result == nullptr) give_up_with_exception("the prelude raises");

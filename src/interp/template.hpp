@@ -22,7 +22,6 @@ struct Template {
     int session_program = -1;  // quicken-session
     int requests = -1;         // clients that were accepted elsewhere
     int changes = -1;          // inotify(7), shared with the supervisor: readable if something has changed
-    int capture = -1;          // read end of the pipe that stdout and stderr are while the prelude runs
     control::Board* board = nullptr;
     control::Rung rung = control::Rung::prelude;
     wire::What what = wire::What::file;

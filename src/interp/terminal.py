@@ -2,14 +2,15 @@
 
 # --- what a prelude asks about terminals ------------------------------------------
 #
-# Its standard streams are pipes, and "no" is what it is told. A client for whom that would have been another
-# answer is not served. Asked is by isatty() of the streams, down to a raw stream of ours beneath them, by
-# functions of os, and by ioctl(2).
+# Its standard streams are pipes, or a terminal as large as that of its clients, and it is told so. A client for whom
+# that would have been another answer is not served. Asked is by isatty() of the streams, down to a raw stream of ours
+# beneath them, by functions of os, by ioctl(2) and by what questions.cpp sees. Printing asks where streams and
+# buffers differ by it. The terminal's name, settings and process group no client has like another.
 
 STREAM_NAMES = ('stdin', 'stdout', 'stderr')
 
 terminals_asked = set()  # of the fds 0 to 2
-watched_streams = []
+sizes_asked = set()      # of those of them that are terminals
 
 
 def note_terminal(fd):
@@ -19,21 +20,18 @@ def note_terminal(fd):
 
 def unfit_terminal():
     for fd in terminals_asked:
-        if posix.isatty(fd):
-            return 'the prelude asks whether %s is a terminal, and it is one' % STREAM_NAMES[fd]
+        is_terminal = posix.isatty(fd)
+        if is_terminal != was_terminal(fd):
+            return 'the prelude asks whether %s is a terminal, and it is %s' % (STREAM_NAMES[fd],
+                                                                                'one' if is_terminal else 'none')
+    for fd in sizes_asked:
+        if posix.get_terminal_size(fd) != (COLUMNS, ROWS):
+            return 'the prelude asks how large the terminal is, and it has another size'
     return None
 
 
-class FileIO(io.FileIO):
-    __module__ = '_io'
-
-    def isatty(self):
-        if not self.closed:
-            note_terminal(self.fileno())
-        return io.FileIO.isatty(self)
-
-
-FileIO.__name__ = '_io.FileIO'  # what repr() of one shows from 3.13 on
+def was_terminal(fd):
+    return bool(TERMINALS >> fd & 1)
 
 
 def _is_thrown_away(frame):
@@ -49,39 +47,42 @@ def _is_thrown_away(frame):
 
 def _watched_terminal(function):
     def asks(*args):
-        if not _is_thrown_away(sys._getframe(1)):
+        if not Output.on or not _is_thrown_away(sys._getframe(1)):
             note_terminal(args[0] if args else 1)
+            return function(*args)
+        known = exchange_questions(0)
+        try:
+            return function(*args)
+        finally:
+            exchange_questions(known)
+    return asks
+
+
+def _own_terminal(function):
+    """Of a function whose answer on a terminal is a command's own."""
+    def asks(*args):
+        note_terminal(args[0] if args else None)
+        if Output.on and args and args[0] in (0, 1, 2) and was_terminal(args[0]):
+            Watch.reason = Watch.reason or 'the prelude calls os.%s of a terminal' % function.__name__
         return function(*args)
     return asks
 
 
 def watch_terminals():
-    for name in ('isatty', 'get_terminal_size', 'ttyname'):
+    for name in ('isatty', 'get_terminal_size'):
         _replace(name, _watched_terminal(ORIGINALS[name]), 'posix', 'os')
-    for fd, name in enumerate(STREAM_NAMES):
-        stream = getattr(sys, name)
-        buffer = stream.buffer
-        raw = getattr(buffer, 'raw', buffer)
-        watched = FileIO(fd, raw.mode, False)
-        watched.name = raw.name
-        watched_streams.append((stream, buffer, raw, watched))
-        _exchange_raw(stream, buffer, raw, watched)
+    for name in ('ttyname', 'tcgetpgrp', 'tcsetpgrp'):
+        _replace(name, _own_terminal(ORIGINALS[name]), 'posix', 'os')
 
 
-def unwatch_terminals():
-    for stream, buffer, raw, watched in watched_streams:
-        if watched.closed:
-            raw.close()
-        _exchange_raw(stream, buffer, watched, raw)
-    watched_streams.clear()
-
-
-def _exchange_raw(stream, buffer, old, new):
-    """`new` for `old` beneath a stream that has nothing pending, unless the prelude has taken it apart."""
-    try:
-        if stream.buffer is old:  # -u
-            set_buffer(stream, new)
-        elif buffer.raw is old:
-            set_raw(buffer, new)
-    except (AttributeError, ValueError):
-        pass  # detached
+def end_questions():
+    """At the fork point: what C has seen."""
+    asked = exchange_questions(0)
+    for fd in (0, 1, 2):
+        if asked >> fd & 1:
+            note_terminal(fd)
+            if was_terminal(fd):
+                Watch.reason = Watch.reason or 'the prelude asks for the settings of the terminal'
+        if asked >> fd + 3 & 1 and was_terminal(fd):
+            note_terminal(fd)
+            sizes_asked.add(fd)

@@ -371,6 +371,18 @@ def _directory_record(path):
     return _record(2, b'\0'.join((path, b'/'.join(sorted(asked)), b'/'.join(sorted(entries)))))
 
 
+def _client_records():
+    """What else the prelude has read of its first client."""
+    if terminals_asked:
+        yield _record(5, b''.join(b'%d%c' % (fd, b'ny'[was_terminal(fd)]) for fd in sorted(terminals_asked)))
+    if sizes_asked:
+        yield _record(6, b'%dx%d' % (ROWS, COLUMNS))
+    if Watch.directory_read:
+        yield _record(7, ORIGINALS['getcwdb']())
+    if Arguments.name_read and Arguments.program is None:
+        yield _record(8, _bytes_of(Arguments.name))
+
+
 def trace_records(native):
     """All, as they are in the memfd. `native`: names of variables that C has seen, or None if all of them count."""
     _trace_rest()
@@ -391,6 +403,7 @@ def known_records(native):
             records.append(_record(3, name if value is None else name + b'=' + value))
     if everything:
         records.append(_record(4))
+    records += _client_records()
     records.append(_record(10, report()))
     for each in (Trace.files, Trace.directories, Trace.listed, Trace.variables, Trace.written, Trace.indexes):
         each.clear()
@@ -398,3 +411,4 @@ def known_records(native):
 
 
 begin_trace()
+watch_streams()

@@ -64,6 +64,7 @@ def note_event(event, arguments):
     changed would have been made or changed by every run."""
     if Trace.on:
         trace_event(event, arguments)
+    note_output_event(event)
     if not Watch.on:
         return
     if event == 'open':
@@ -124,6 +125,7 @@ def start_watch():
         _replace(name, _watched_call(ORIGINALS[name]), 'posix', 'os')
     _replace('dup2', watched_dup2(posix.dup2), 'posix', 'os')
     watch_terminals()
+    watch_descriptors()
     Watch.on = True
 
 
@@ -133,7 +135,6 @@ def stop_watch():
     if loader.__dict__.get('exec_module') is _exec_module:
         del loader.exec_module
     _put_back()
-    unwatch_terminals()
 
 
 REPLACED = []

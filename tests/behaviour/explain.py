@@ -17,7 +17,7 @@ MAIN = "if __name__ == '__main__':\n    "
 REPORT_KEYS = {"prelude_seconds", "modules", "imports", "left"}
 SECTION_KEYS = {"rung", "reason", "variables", "whole_environment", "terminal", "size", "cwd", "argv0",
                 "modules_in_advance", "files", "directories", "absent",
-                "checked_by_stat"} | REPORT_KEYS
+                "checked_by_stat", "commands_run"} | REPORT_KEYS
 EXPLAIN_KEYS = {"status", "name", "state", "reason", "commands_run", "changes", "blind", "made_stale", "templates",
                 "given_up", "rung", "interpreter"}
 HOOKED = "'quicken-interp' in open('/proc/self/maps').read()"  # true in a quickened run

@@ -71,15 +71,18 @@ def parse(data):
     return trace
 
 
-def trace_of(bed, name, what="file", env=None, python=harness.PYTHON, rung=1, options=()):
-    """The trace of the program's template, which is ended; raises Unfit with its reason if it gives up."""
+def trace_of(bed, name, what="file", env=None, python=harness.PYTHON, rung=1, options=(), terminal=0, rows=0, columns=0):
+    """The trace of the program's template, which is ended; raises Unfit with its reason if it gives up.
+
+    terminal   bit N: fd N of its clients is a terminal, of `rows` and `columns`
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     board = os.memfd_create("board")
     os.ftruncate(board, 1 << 16)
     control = theirs.fileno()
     fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, FIRST_FD) for fd in (control, control, control, board, control)]
     environment = bed.env(env)
-    environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung, -1, -1, 0, 0, 0])))
+    environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung, -1, -1, terminal, rows, columns])))
     guard = ["-c", "raise SystemExit('the hook is not there')"]
     process = subprocess.Popen([python, *options, *guard, what, name, "0" * 32, "", "", name], env=environment,
                                cwd=bed.work, pass_fds=fds)

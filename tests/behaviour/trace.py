@@ -61,6 +61,35 @@ if __name__ == '__main__':
           [n for n in dir(__builtins__) if 'quicken' in n], sorted(os.environ))
 """
 
+# How a prelude asks about terminals: the fds.
+TERMINALS = {
+    "A = 1": [],
+    "sys.stdout.isatty()": [1],
+    "[f.isatty() for f in (sys.stdin, sys.stdout, sys.stderr)]": [0, 1, 2],
+    "os.isatty(2)": [2],
+    "io.TextIOWrapper(sys.stdout.buffer).isatty()": [1],
+    "import argparse; argparse.ArgumentParser().add_argument('x', help='y')": [],
+    "import argparse; argparse.ArgumentParser().format_help()": [1],
+    "import getpass, curses, pdb, pty, tty, cmd": [],
+}
+
+# And the fd of whose window it asks.
+SIZES = {
+    "try: os.get_terminal_size()\nexcept OSError: pass": 1,
+    "try: os.get_terminal_size(0)\nexcept OSError: pass": 0,
+    "shutil.get_terminal_size()": 1,
+    "try: fcntl.ioctl(1, termios.TIOCGWINSZ, bytes(8))\nexcept OSError: pass": 1,
+}
+
+SEES = """
+def size(fd):
+    try: return tuple(os.get_terminal_size(fd))
+    except OSError: return None
+with open({told!r}, 'w') as file:
+    streams = sys.stdin, sys.stdout, sys.stderr
+    file.write(repr(([f.isatty() for f in streams], [f.line_buffering for f in streams], [size(fd) for fd in range(3)])))
+"""
+
 BOARD_BLIND = 8  # bytes from the start of control::Board
 
 BLIND = """
@@ -317,6 +346,97 @@ for name in ('nowhere', 'package.missing'):
         trace = self.trace(f"import os, changing\nopen({read!r}).read()\nos.utime({module!r}, (1, 1))\nos.utime({read!r}, (1, 1))")
         for path in (module, read):
             self.assertNotEqual(template.identity(path), trace.files[path])
+
+    def client_records(self, prelude, **options):
+        """{kind: text} of what else was read of the client."""
+        others = self.trace("import fcntl, io, os, shutil, sys, termios\n" + prelude, **options).others
+        self.assertEqual(len(others), len(dict(others)))
+        return {kind: text for kind, text in others if kind <= template.NAME}
+
+    def test_records_of_terminals(self):
+        """With the answer that the clients of this template get."""
+        for prelude, asked in TERMINALS.items():
+            for bits in (0, 1, 2, 6, 7):
+                with self.subTest(prelude, terminals=bits):
+                    records = self.client_records(prelude, terminal=bits, rows=7, columns=33)
+                    expected = "".join(f"{fd}{'ny'[bits >> fd & 1]}" for fd in asked)
+                    self.assertEqual(expected, records.get(template.TERMINAL, ""))
+                    self.assertLessEqual(records.keys(), {template.TERMINAL, template.SIZE, template.NAME})
+
+    def test_records_of_sizes(self):
+        for prelude, fd in SIZES.items():
+            for bits in (0, 1, 2, 7):
+                with self.subTest(prelude, terminals=bits):
+                    records = self.client_records(prelude, terminal=bits, rows=7, columns=33)
+                    self.assertEqual("7x33" if bits >> fd & 1 else None, records.get(template.SIZE))
+                    self.assertIn(f"{fd}{'ny'[bits >> fd & 1]}", records[template.TERMINAL])
+
+    def test_terminal_that_a_prelude_sees(self):
+        """It is one, of that size, and streams are made for it."""
+        told = self.bed.path("told")
+        for bits in range(8):
+            for version, python in sorted(pythons.pythons().items()):
+                with self.subTest(terminals=bits, python=version):
+                    self.client_records(SEES.format(told=told), terminal=bits, rows=7, columns=33, python=python,
+                                        env={"XDG_CACHE_HOME": self.bed.work})
+                    with open(told) as file:
+                        seen = file.read()
+                    is_terminal = [bool(bits >> fd & 1) for fd in range(3)]
+                    old = tuple(map(int, version.split(".")[:2])) < (3, 9)
+                    buffered = [is_terminal[0], is_terminal[1], is_terminal[2] or not old]
+                    sizes = [(33, 7) if each else None for each in is_terminal]
+                    self.assertEqual(repr((is_terminal, buffered, sizes)), seen)
+
+    def test_terminal_that_is_a_commands_own(self):
+        """Its name, its settings and its process group are no template's."""
+        for prelude in ("os.ttyname(1)", "os.tcgetpgrp(1)", "termios.tcgetattr(1)", "termios.tcsetattr(1, 0, termios.tcgetattr(1))",
+                        "open('/dev/tty')", "input()", "sys.stdin.read()", "os.read(1, 1)"):
+            with self.subTest(prelude):
+                caught = f"try: {prelude}\nexcept Exception: pass"
+                with self.assertRaises(template.Unfit):
+                    self.client_records(caught, terminal=7, rows=7, columns=33)
+
+    def test_readline(self):
+        """It asks in C: for the size, which counts, and for settings, which it asks for again."""
+        for bits in (0, 7):
+            records = self.client_records("import readline", terminal=bits, rows=7, columns=33)
+            self.assertEqual("7x33" if bits else None, records.get(template.SIZE))
+
+    def test_record_of_the_directory(self):
+        for prelude in ("os.getcwd()", "os.getcwdb()", "os.listdir()", "os.path.abspath('x')", "os.path.exists('x')"):
+            with self.subTest(prelude):
+                self.assertEqual({template.CWD: os.path.realpath(self.bed.work)}, self.client_records(prelude))
+        self.assertEqual({}, self.client_records("os.listdir('/')"))
+
+    def test_record_of_the_name(self):
+        self.assertEqual({template.NAME: self.bed.path("script.py")}, self.client_records("sys.argv[0]"))
+        self.assertEqual({}, self.client_records("sys.argv"))
+        self.bed.write("module.py", f"import sys\nsys.argv[0]\n{MAIN}pass\n")
+        trace = template.trace_of(self.bed, "module", what="module")
+        self.assertNotIn(template.NAME, dict(trace.others))
+
+    def test_records_of_what_is_printed(self):
+        """Standard output is written line by line on a terminal, and standard error always is; C's stdout like the former."""
+        c = "import ctypes; C = ctypes.CDLL(None); "
+        for prelude, record in (("print('x')", "1"), ("print('x', flush=True)", "1"), ("print('x', file=sys.stderr)", ""),
+                                ("os.write(1, b'x')", ""), (c + "C.printf(b'x')", "1"), (c + "C.write(2, b'x', 1)", "2"),
+                                ("sys.stdout.buffer.write(b'x')", "1"), ("sys.stdout = io.TextIOWrapper(sys.stdout.buffer); print('x')", "1")):
+            for bits in (0, 7):
+                with self.subTest(prelude, terminals=bits):
+                    records = self.client_records(prelude, terminal=bits, rows=7, columns=33)
+                    if bits and record == "2":  # which of its fds is not seen in a terminal
+                        record = "1"
+                    self.assertEqual(record and record + "ny"[bits & 1], records.get(template.TERMINAL, ""))
+        self.assertEqual({}, self.client_records("print('x'); print('y', file=sys.stderr)", env={"PYTHONUNBUFFERED": "1"}))
+
+    def test_what_c_prints_on_a_terminal(self):
+        """A terminal takes less at once than a pipe."""
+        write = "import ctypes; ctypes.CDLL(None).write(2, b'x' * %d, %d)"
+        self.client_records(write % (4000, 4000), terminal=7)
+        self.client_records(write % (40000, 40000), terminal=3)
+        for size in (5000, 12000, 1000000):
+            with self.assertRaisesRegex(template.Unfit, "too much at once"):
+                self.client_records(write % (size, size), terminal=7)
 
     def test_virtual_environment(self):
         for version, python in sorted(pythons.pythons().items()):
