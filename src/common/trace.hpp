@@ -1,7 +1,8 @@
 // What a prelude has read: the template's trace, on which its being fresh and
 // right for a client depends.
 //
-// With `ready`, and if it can with `unfit`, the template passes one fd (SCM_RIGHTS): a sealed memfd
+// With `ready`, and if it can with `unfit` and `unfit_modules` (then only the last
+// three kinds), the template passes one fd (SCM_RIGHTS): a sealed memfd
 // (memfd_create(2)) that holds records end to end, each a Header and its text,
 // without padding. The supervisor watches files and directories (inotify(7))
 // and verifies them when something happens there. The records of what the
@@ -26,7 +27,8 @@ enum class Kind : std::uint32_t {
     cwd,         // text: the working directory, as getcwd(3) gives it
     name,        // text: sys.argv[0]
     module,      // text: a module that the next template may import in advance; in the order of their imports
-    report       // text: a JSON object for people: what else is known of the prelude (report.py)
+    report,      // text: a JSON object for people: what else is known of the prelude (report.py)
+    refused  // text: a module that was to be imported in advance, NUL, why it cannot be, NUL, its file or ""
 };
 
 /// As stat(2) tells, links followed. With the time of status change an edit that sets the modification time

@@ -135,6 +135,7 @@ def prepare_module(name, prelude, fork):
     import runpy
     program = Program('module', name)
     _insert_path(posix.getcwd())
+    Imports.programs = name, name + '.__main__'
     if not prelude:
         return program
     program.forks = True

@@ -265,13 +265,17 @@ void prepare_files(const char* bytes, std::size_t size) {
 
 // --- the memfd -------------------------------------------------------------------
 
+/// -1 if it cannot be made.
 int write_memfd(const char* bytes, std::size_t size) {
     const int fd = memfd_create("quicken-trace", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) give_up("cannot make shared memory for the trace");
+    if (fd < 0) return -1;
     for (std::size_t written = 0; written < size;) {
         const ssize_t part = write(fd, bytes + written, size - written);
         if (part < 0 && errno == EINTR) continue;
-        if (part <= 0) give_up("cannot write the trace");
+        if (part <= 0) {
+            close(fd);
+            return -1;
+        }
         written += static_cast<std::size_t>(part);
     }
     fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
@@ -297,9 +301,20 @@ int make_trace() {
     });
     if (too_long) give_up("the prelude reads more than can be watched");
     const int fd = write_memfd(bytes, size);
+    if (fd < 0) give_up("cannot make shared memory for the trace");
     prepare_variables(bytes, size);
     prepare_files(bytes, size);
     return fd;
+}
+
+int make_module_records() {
+    const Ref modules = call_bootstrap("modules_for_next");
+    if (!modules) {
+        py.PyErr_Clear();
+        return -1;
+    }
+    return write_memfd(py.PyBytes_AsString(modules.get()),
+                       static_cast<std::size_t>(py.PyBytes_Size(modules.get())));
 }
 
 void prepare_comparison() {

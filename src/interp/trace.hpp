@@ -9,6 +9,9 @@ namespace quicken::interp {
 /// At the fork point: ends tracing; a sealed memfd of the records. Gives up if they are too many.
 int make_trace();
 
+/// For a template that gives up: a sealed memfd of what the next one may import in advance, or -1.
+int make_module_records();
+
 /// In a spare before it waits: what compare_variables() writes is its own by then.
 void prepare_comparison();
 

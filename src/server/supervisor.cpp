@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "common/error.hpp"
+#include "common/learning.hpp"
 #include "log.hpp"
 
 namespace quicken::server {
@@ -47,12 +48,14 @@ constexpr double k_max_seconds = 1e9;       // no timer is longer
 constexpr double k_quiet = 0.2;             // s
 constexpr double k_max_pause = 3600;        // s, of what is doubled
 constexpr unsigned k_max_stale_starts = 3;
-constexpr double k_churn_pause = 10;  // s
-constexpr double k_looks_in = 0.1;    // s; a client in doubt does not wait for it
-constexpr unsigned k_looks = 10;      // at changes in that time
-constexpr double k_vain = 1;          // s
-constexpr unsigned k_max_vain = 3;    // doubts for nothing, before spares look for themselves
-constexpr double k_away = 1;          // s for which they do
+constexpr double k_churn_pause = 10;           // s
+constexpr double k_looks_in = 0.1;             // s; a client in doubt does not wait for it
+constexpr unsigned k_looks = 10;               // at changes in that time
+constexpr double k_vain = 1;                   // s
+constexpr unsigned k_max_vain = 3;             // doubts for nothing, before spares look for themselves
+constexpr double k_away = 1;                   // s for which they do
+constexpr double k_learn_pause = 1;            // s; twice as long after each template that is made for it
+constexpr std::uint64_t k_learn_commands = 3;  // commands
 
 /// Seconds, or nothing if `text` is not a number >= 0.
 std::optional<double> parse_seconds(const char* text) {
@@ -112,6 +115,7 @@ Supervisor::Supervisor(Loop& loop, Place place)
              [this](Fd connection) { doubt(std::move(connection)); },
              [this](const Fd& connection) { needs_session(connection); }, [this] { misfit(); }}),
       quiet_(k_quiet),
+      learn_pause_(k_learn_pause),
       churn_pause_(k_churn_pause),
       idle_timeout_(k_default_idle_timeout) {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("become", "the reaper of all commands");
@@ -243,6 +247,14 @@ bool Supervisor::apply_settings(const Connection& connection, const Program& pro
 // --- the template ------------------------------------------------------------------
 
 void Supervisor::warm(control::Rung rung) {
+    if (rung == control::Rung::prelude) {
+        advance_.begin(
+            learning_path(program_->variable("XDG_STATE_HOME"), program_->variable("HOME"), place_.instance));
+    }
+    start_template(rung);
+}
+
+void Supervisor::start_template(control::Rung rung) {
     quiet_timer_.reset();
     if (const auto changed = place_.own.difference()) return upgraded(*changed);
     rung_ = rung;
@@ -252,7 +264,7 @@ void Supervisor::warm(control::Rung rung) {
             loop_, *program_, rung,
             Inheritance{place_.listener.get(), board_.fd(), pool_.handoff(), place_.session.get(),
                         freshness_.fd(), place_.fd_limit},
-            place_.library, [this](const control::Message& message, Fd passed) {
+            place_.library, advance_, [this](const control::Message& message, Fd passed) {
                 template_said(message, std::move(passed));
             });
     } catch (const Error& error) {
@@ -270,7 +282,8 @@ void Supervisor::template_said(const control::Message& message, Fd passed) {
         case control::MessageKind::ready:
             return template_ready(message, passed);
         case control::MessageKind::unfit:
-            return template_unfit(message);
+        case control::MessageKind::unfit_modules:
+            return template_unfit(message, passed);
         case control::MessageKind::forked:
             pool_.forked(message);
             order_timer_.reset();
@@ -315,6 +328,8 @@ void Supervisor::template_ready(const control::Message& message, const Fd& trace
     board_.set_stale(false);
     set_state(State::ready, reason_);
     log(Level::info, "ready, rung: {}", rung_name());
+    if (const std::string modules = advance_.modules(); !modules.empty())
+        log(Level::info, "imported in advance: {}", modules);
     order_spares();
     for (const Connection& each : held_) {
         if (each.complete()) each.reply(wire::ReplyKind::retry, 0, {});
@@ -322,11 +337,17 @@ void Supervisor::template_ready(const control::Message& message, const Fd& trace
     held_.clear();
 }
 
-void Supervisor::template_unfit(const control::Message& message) {
+void Supervisor::template_unfit(const control::Message& message, const Fd& passed) {
     if (state_ != State::warming) return;
     const std::string reason = message.text;
+    const control::Rung rung = message.rung;
+    const bool again = advance_.gave_up(message, passed);
     drop_template();
-    next_rung(message.rung, reason);
+    if (!again) return next_rung(rung, reason);
+    log(Level::info, "fewer modules are imported in advance: {}", reason);
+    const std::string before = reason_;  // of the rung
+    start_template(rung);
+    if (state_ == State::warming) reason_ = before;
 }
 
 /// The ladder: prelude, interpreter alone, plain runs.
@@ -575,6 +596,7 @@ void Supervisor::pool_changed() {
     if (state_ == State::stopping && pool_.commands().empty()) return end();
     if (state_ == State::refusing && !upgrade_.empty() && pool_.commands().empty()) return upgraded(upgrade_);
     follow_clients();
+    follow_learning();
     order_spares();
     update_accepting();
     update_idle_timer();
@@ -603,6 +625,22 @@ void Supervisor::follow_clients() {
         follow_timer_.reset();
         pool_.follow_clients();
         follow_clients();
+    });
+}
+
+/// What has been learned is for the next template; one is made for it when nobody has run for a while.
+void Supervisor::follow_learning() {
+    learn_timer_.reset();
+    if (advance_.learning().empty() || !pool_.commands().empty()) return;
+    if (pool_.commands_run() < looked_at_learned_ + k_learn_commands) return;
+    learn_timer_ = loop_.after(learn_pause_, [this] {
+        learn_timer_.reset();
+        if (state_ != State::ready || !pool_.commands().empty()) return;
+        looked_at_learned_ = pool_.commands_run();
+        if (!advance_.has_learned()) return;
+        learn_pause_ = std::min(2 * learn_pause_, k_max_pause);
+        log(Level::info, "what commands import late has changed");
+        restart();
     });
 }
 

@@ -36,6 +36,7 @@
 #include <set>
 #include <string>
 
+#include "advance.hpp"
 #include "board.hpp"
 #include "common/fd.hpp"
 #include "connection.hpp"
@@ -109,11 +110,13 @@ class Supervisor {
     bool apply_settings(const Connection& connection, const Program& program);
 
     void warm(control::Rung rung);
+    void start_template(control::Rung rung);
     void template_said(const control::Message& message, Fd passed);
     void template_ready(const control::Message& message, const Fd& trace);
     std::optional<std::string> begin_trace(const Fd& memory);
     void stale_at_once(const std::string& what);
-    void template_unfit(const control::Message& message);
+    void template_unfit(const control::Message& message, const Fd& passed);
+    void follow_learning();
     void template_ended(const siginfo_t& info);
     void template_lost(const std::string& how, bool passing);
     void watch_orders();
@@ -169,9 +172,12 @@ class Supervisor {
     unsigned early_losses_ = 0;                    // templates lost in a row soon after they were ready
     unsigned stale_starts_ = 0;                    // templates in a row that were stale when they were ready
     double quiet_ = 0;                             // s without changes before a template is made for nobody
-    double churn_pause_ = 0;                       // s on the interpreter rung because of stale_starts_
-    std::uint64_t used_before_ = 0;                // commands run before this template was ready
-    unsigned vain_doubts_ = 0;                     // in a row, each within k_vain of the one before
+    Advance advance_;
+    double learn_pause_;                   // s without commands before what they have noted is looked at
+    std::uint64_t looked_at_learned_ = 0;  // commands run then
+    double churn_pause_ = 0;               // s on the interpreter rung because of stale_starts_
+    std::uint64_t used_before_ = 0;        // commands run before this template was ready
+    unsigned vain_doubts_ = 0;             // in a row, each within k_vain of the one before
     Clock::time_point last_doubt_;
     std::list<Connection> held_;
     std::string upgrade_;              // what of quicken has changed, if it is not what it was
@@ -194,6 +200,7 @@ class Supervisor {
     Source changes_;
     Source quiet_timer_;
     Source churn_timer_;
+    Source learn_timer_;
     Source away_timer_;
 };
 

@@ -31,6 +31,13 @@ struct TracedDirectory {
     std::string found;                         // sorted, separated by '/'
 };
 
+/// A module that was to be imported in advance and cannot be.
+struct RefusedModule {
+    std::string name;
+    std::string reason;
+    std::string file;  // on which that depends, or ""
+};
+
 class Trace {
  public:
     Trace() = default;
@@ -45,10 +52,15 @@ class Trace {
 
     const std::vector<TracedFile>& files() const { return files_; }
     const std::vector<TracedDirectory>& directories() const { return directories_; }
+    /// What the next template may import in advance.
+    const std::vector<std::string>& modules() const { return modules_; }
+    const std::vector<RefusedModule>& refused() const { return refused_; }
 
  private:
     std::vector<TracedFile> files_;
     std::vector<TracedDirectory> directories_;
+    std::vector<std::string> modules_;
+    std::vector<RefusedModule> refused_;
 };
 
 }  // namespace quicken::server
