@@ -27,6 +27,7 @@ class Imports:
     printed = 0
     randoms = {}
     last = None      # the last that was completed
+    beginning = 0    # line of __main__'s last import before it does something else
     started = set()  # what was there before
     thread = None    # whose imports these are
     programs = ()    # names of the module that is run as __main__, which would be told if it were imported before
@@ -103,6 +104,26 @@ def _namespaces():
     return {name: list(map(id, list(vars(module).values()))) for name, module in list(sys.modules.items())
             # Others may do something when they are asked; in runpy a name of ours is put back.
             if name not in ('__main__', 'runpy', 'sys') and type(module) is type(sys)}
+
+
+def _main_line():
+    """Of __main__, where it imports something; 0 if that is done by who runs it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get('__name__') == '__main__' and frame.f_code.co_name == '<module>':
+            return frame.f_lineno
+        frame = frame.f_back
+    return 0
+
+
+def note_beginning(body, ast):
+    """Up to where __main__ does nothing but import: there nobody puts something into modules, and to look for that
+    at each import would take as long as many of them do."""
+    for node in body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if not text and not isinstance(node, (ast.Import, ast.ImportFrom)):
+            break
+        Imports.beginning = node.lineno
 
 
 def _names_changed(before, after, importing):
@@ -207,15 +228,16 @@ def _settle_world(first):
         for name in Imports.done[first:]:
             Imports.tainted.setdefault(name, why)
         Imports.open = False
-    else:
+    elif _main_line() >= Imports.beginning:
         Imports.namespaces = _namespaces()
 
 
 def _settle_main(name):
     """When __main__ imports something: what it has done itself is nobody else's."""
     why, _decides = _seen()
-    if (why is not None or _exits() != Imports.exits or _world() != Imports.world or
-            _names_changed(Imports.namespaces, _namespaces(), name)):
+    if why is not None or _exits() != Imports.exits or _world() != Imports.world:
+        Imports.open = False
+    elif _main_line() > Imports.beginning and _names_changed(Imports.namespaces, _namespaces(), name):
         Imports.open = False
 
 

@@ -22,6 +22,7 @@ def with_fork_point(source, filename):
             break
     else:
         return None
+    note_beginning(tree.body, ast)
     first = node.body[0]
     place = {'lineno': first.lineno, 'col_offset': first.col_offset,
              'end_lineno': first.end_lineno, 'end_col_offset': first.end_col_offset}
