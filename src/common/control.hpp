@@ -52,7 +52,8 @@ struct Board {
 inline constexpr int k_client_fds = 4;
 
 /// Which part of the program the template has run (the rungs of the ladder).
-/// On the lower one modules are imported in advance and the script is run from its top.
+/// On the lower one modules that the prelude has imported are, in advance, and the script is run from its
+/// top.
 enum class Rung : std::uint32_t { prelude = 1, interpreter = 2 };
 
 enum class MessageKind : std::uint32_t {
@@ -64,8 +65,9 @@ enum class MessageKind : std::uint32_t {
     stale,
     needs_session,
     doubt,
-    misfit,  // the template was made for clients of another kind (key.hpp)
-    serve    // a client for a spare that waits for one on `requests`
+    misfit,        // the template was made for clients of another kind (key.hpp)
+    serve,         // a client for a spare that waits for one on `requests`
+    unfit_modules  // template: not with what it was to import in advance; the fd says what the next one may
 };
 
 inline constexpr std::size_t k_text = 512;
@@ -79,7 +81,7 @@ struct Message {
     std::uint32_t passed;   // fork_order: the spare waits for clients on `requests`; misfit: it was there
     std::int32_t pid;       // forked: the spare, or -errno; handoff: the command
     std::int32_t group;     // handoff: process group
-    char text[k_text];      // ready: the interpreter's version; unfit, misfit: why
+    char text[k_text];      // ready: the interpreter's version; unfit, unfit_modules, misfit: why
 };
 
 /// Fds of ours in a template and its forks are at least this, so that the program gets the numbers that it
@@ -95,9 +97,10 @@ inline constexpr int k_first_fd = 800;
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 
 /// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,
-/// entry), name, instance in hexadecimal, code of an entry or "", names of modules to import in advance,
-/// separated by blanks, then the first client's sys.argv. A Python without the hook runs the guard's code and
-/// nothing else.
+/// entry), name, instance in hexadecimal, code of an entry or "", names of modules to import in advance (when
+/// the fork point is reached), separated by blanks, the file in which commands note what they import late or
+/// "" (src/server/learned.hpp), then the first client's sys.argv. A Python without the hook runs the guard's
+/// code and nothing else.
 inline constexpr char k_guard_option[] = "-c";
 inline constexpr char k_guard_code[] = "raise SystemExit('quicken: the interpreter did not load its hook')";
 

@@ -88,8 +88,8 @@ bool is_entry(string_view text) {
 // The command line.
 
 bool is_tool(string_view word) {
-    for (const string_view tool : {"status", "explain", "verify", "stop", "restart", "list", "is-active",
-                                   "--help", "-h", "--version", "-V"}) {
+    for (const string_view tool : {"status", "explain", "verify", "stop", "restart", "learn", "list",
+                                   "is-active", "--help", "-h", "--version", "-V"}) {
         if (word == tool) return true;
     }
     return false;
@@ -132,12 +132,14 @@ Invocation parse_run(char** word) {
         if (take_option(word, "--file", value)) return program(wire::What::file, value, python, word + 1);
         if (take_option(word, "--entry", value)) return program(wire::What::entry, value, python, word + 1);
         if (take_option(word, "-m", value)) return program(wire::What::module, value, python, word + 1);
-        if (string_view(*word) == "--help" || string_view(*word) == "-h") {
+        const string_view text = *word;
+        if (text == "--help" || text == "-h" || text == "--learn") {
             return {Invocation::Form::tool, wire::What::file, nullptr, nullptr, nullptr, nullptr};
         }
         if (!take_option(word, "--python", python)) {
             return usage(
-                "run takes --python INTERPRETER, then --file SCRIPT, -m MODULE or --entry MODULE:FUNCTION");
+                "run takes --learn and --python INTERPRETER, then --file SCRIPT, -m MODULE or --entry "
+                "MODULE:FUNCTION");
         }
         if (python == nullptr || *python == '\0') return usage("--python needs an argument");
     }

@@ -27,7 +27,7 @@ struct Storage {
 struct Invocation {
     enum class Form {
         run,    // run a program
-        tool,   // status, stop, --help, --version, nothing at all: quickenctl's
+        tool,   // status, stop, run --learn, --help, --version, nothing at all: quickenctl's
         usage,  // not a valid command line; `error` says why
     };
     Form form;
@@ -39,8 +39,8 @@ struct Invocation {
 };
 
 /// Reads `argv` (of main, ends with nullptr). Does no system call.
-///   quicken run [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--] [ARG...]
-///   quicken SCRIPT [ARG...]
+///   quicken run [--learn] [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--]
+///   [ARG...] quicken SCRIPT [ARG...]
 /// One `--` directly after the program is dropped in the first form; in the
 /// second, which is also what a #! line makes, everything is the script's.
 Invocation parse(char** argv);

@@ -1,9 +1,10 @@
 // What a prelude has read: the template's trace, on which its being fresh and
 // right for a client depends.
 //
-// With `ready`, and if it can with `unfit`, the template passes one fd (SCM_RIGHTS): a sealed memfd
-// (memfd_create(2)) that holds records end to end, each a Header and its text,
-// without padding. The supervisor watches files and directories (inotify(7))
+// With `ready`, and if it can with `unfit` and `unfit_modules`, the template
+// passes one fd (SCM_RIGHTS): a sealed memfd (memfd_create(2)) that holds
+// records end to end, each a Header and its text, without padding. The
+// supervisor watches files and directories (inotify(7))
 // and verifies them when something happens there. The records of what the
 // prelude has read of its first client are the template's key: only clients
 // for whom they say the same are served (key.hpp).
@@ -26,8 +27,10 @@ enum class Kind : std::uint32_t {
     size,        // text: ROWSxCOLUMNS of the terminal's window, which was asked for
     cwd,         // text: the working directory, as getcwd(3) gives it
     name,        // text: sys.argv[0]
-    module,      // text: a module that the next template may import in advance; in the order of their imports
-    report       // text: a JSON object for people: what else is known of the prelude (report.py)
+    module,  // text: a module that was imported in advance, or with `unfit` one that the next template may;
+             // in order
+    report,  // text: a JSON object for people: what else is known of the prelude (report.py)
+    refused  // text: a module that was to be imported in advance, NUL, why it cannot be, NUL, its file or ""
 };
 
 /// As stat(2) tells, links followed. With the time of status change an edit that sets the modification time

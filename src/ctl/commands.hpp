@@ -35,5 +35,9 @@ bool stop_server(Place& place, const Selection& selection, bool now);
 int stop(Place& place, const Selection& selection, bool now);
 int restart(const Place& place, const Selection& selection);
 int list(Place& place, bool json);
+/// Switches learned imports on or off; a running server warms up anew if that changes anything.
+int learn(const Place& place, const Selection& selection, bool on);
+/// `quicken run --learn ...`: switches them on and becomes the run without that option.
+int run_learning(int argc, char** argv);
 
 }  // namespace quicken::ctl

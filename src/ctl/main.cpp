@@ -24,6 +24,7 @@ struct Options {
     bool now = false;
     ExplainOptions explain;
     VerifyOptions verify;
+    std::string learning;  // "on" or "off"
 };
 
 std::string instance_error(const std::string& text) {
@@ -128,6 +129,11 @@ void build(CLI::App& app, Options& options) {
         .add_flag("--now", options.now, "kill its commands");
     add_command(app, "restart", "have a running server warm up anew", options);
     add_command(app, "is-active", "print active or inactive; exit status 0 or 3", options);
+    add_command(app, "learn", "import early what most commands import late", options)
+        .add_option("state", options.learning, "on, or off, which forgets what was learned")
+        ->required()
+        ->type_name("on|off")
+        ->check(CLI::IsMember({"on", "off"}));
     add_command(app, "list", "all servers, and sockets that would start one", options)
         .add_flag("--json", options.json, "one JSON array");
 }
@@ -149,6 +155,9 @@ int run_command(const std::string& name, const Options& options) {
     }
     if (name == "stop") {
         return stop(place, selection, options.now);
+    }
+    if (name == "learn") {
+        return learn(place, selection, options.learning == "on");
     }
     return name == "restart" ? restart(place, selection) : is_active(place, selection);
 }
@@ -219,7 +228,15 @@ int run_as_quicken(int argc, char** argv) {
         std::fputs(k_quicken_help, stdout);
         return 0;
     }
-    return run("quicken", argc, argv);
+    if (first != "run") {
+        return run("quicken", argc, argv);
+    }
+    try {
+        return run_learning(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "quicken run: %s\n", error.what());
+        return k_failed;
+    }
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 namespace quicken::ctl {
 
 inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
-       quicken run [--python INTERPRETER] PROGRAM [--] [ARG...]
+       quicken run [--learn] [--python INTERPRETER] PROGRAM [--] [ARG...]
        quicken COMMAND [OPTION...]
 
 Runs a Python program as `python3 SCRIPT` does, only sooner: the first run warms
@@ -18,11 +18,12 @@ Programs:
 Options:
   --python INTERPRETER      this Python; default: that of the script's #! line,
                             $VIRTUAL_ENV/bin/python, python3 on PATH
+  --learn                   from now on import early what most runs import late
   -h, --help                this text
   --version                 the version
 
 Commands (see quickenctl --help):
-  status, explain, verify, stop, restart, is-active, list
+  status, explain, verify, stop, restart, is-active, learn, list
 
 Environment:
   QUICKEN_VERBOSE=1         say on stderr why a program is run plainly

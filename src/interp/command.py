@@ -50,4 +50,5 @@ def become(environ, arguments, ignored):
     _fit_stream('stdin', 0, 'rb')
     _fit_stream('stdout', 1, 'wb')
     _fit_stream('stderr', 2, 'wb')
+    learn_client()
     return None

@@ -199,6 +199,13 @@ bool report(int wait_status) {
     return sigqueue(command_.client, wire::k_report_signal, value) == 0;
 }
 
+/// The client has been told: whatever happens here is seen by nobody.
+void record_late_imports() {
+    if (template_.learn[0] == '\0') return;
+    const Ref path(py.PyUnicode_DecodeFSDefault(template_.learn));
+    if (!path || !call_bootstrap("record_late", path.get())) py.PyErr_Clear();
+}
+
 }  // namespace
 
 void finish(PyObject* result) {
@@ -222,6 +229,7 @@ void finish(PyObject* result) {
     if (report(wait_status)) {
         template_.board->slots[command_.slot].state.store(control::SlotState::reported);
         usleep(k_linger);
+        record_late_imports();
     }
     if (ending.interrupted) die_interrupted();
     _exit(ending.status & 0xff);

@@ -85,6 +85,15 @@ Ref environment_bytes() {
     return bytes;
 }
 
+/// What it then finds in itself may also be the doing of one of those: the supervisor tries it with fewer.
+void import_in_advance() {
+    if (template_.modules[0] == '\0') return;
+    char reason[control::k_text];
+    const Ref names(py.PyUnicode_DecodeFSDefault(template_.modules));
+    text_of(call_bootstrap("import_in_advance", names.get()), reason, sizeof reason);
+    if (reason[0] != '\0') give_up(reason, control::MessageKind::unfit_modules);
+}
+
 /// Ends the template if what it is now cannot serve every client.
 void verify_fitness() {
     unwatch_clocks();
@@ -129,9 +138,12 @@ void start_spare(pid_t supervisor) {
 }  // namespace
 
 void fork_point() {
+    import_in_advance();
     template_.waiting = true;
     verify_fitness();
     const int trace = make_trace();
+    if (template_.learn[0] != '\0' && !call_bootstrap("begin_learning"))
+        give_up_with_exception("at the fork point");
     if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
     const pid_t supervisor = getppid();
     announce(control::MessageKind::ready, 0, 0, trace);

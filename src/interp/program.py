@@ -22,6 +22,7 @@ def with_fork_point(source, filename):
             break
     else:
         return None
+    note_beginning(tree.body, ast)
     first = node.body[0]
     place = {'lineno': first.lineno, 'col_offset': first.col_offset,
              'end_lineno': first.end_lineno, 'end_col_offset': first.end_col_offset}
@@ -135,6 +136,7 @@ def prepare_module(name, prelude, fork):
     import runpy
     program = Program('module', name)
     _insert_path(posix.getcwd())
+    Imports.programs = name, name + '.__main__'
     if not prelude:
         return program
     program.forks = True

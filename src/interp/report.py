@@ -13,47 +13,6 @@ class Report:
     prelude_seconds = None  # from the start of the process to the fork point
     threads = 0             # beside the main one, at the fork point
     signals = {}            # as they were before `site`
-    seconds = {}            # module: what its import took without those of other modules
-    inner = 0.0             # s of modules that the one that is being imported has imported
-    import_methods = []     # (loader, name, what was there, ours)
-
-
-def _timed(original):
-    def load(self, *args):
-        outer, Report.inner = Report.inner, 0.0
-        start = CLOCK()
-        try:
-            return original(self, *args)
-        finally:
-            whole = CLOCK() - start
-            name = self.name
-            Report.seconds[name] = Report.seconds.get(name, 0.0) + max(whole - Report.inner, 0.0)
-            Report.inner = outer + whole
-    return like_importlib(load, original.__name__)
-
-
-def import_times():
-    """Notes from now on how long each module takes."""
-    import _frozen_importlib_external as external
-    source, compiled, extension = (getattr(external, each + 'FileLoader')
-                                   for each in ('Source', 'Sourceless', 'Extension'))
-    for loader, name in ((source, 'exec_module'), (compiled, 'exec_module'),
-                         (extension, 'create_module'), (extension, 'exec_module')):
-        own = loader.__dict__.get(name)
-        ours = _timed(getattr(loader, name))
-        setattr(loader, name, ours)
-        Report.import_methods.append((loader, name, own, ours))
-
-
-def _end_import_times():
-    for loader, name, own, ours in Report.import_methods:
-        if loader.__dict__.get(name) is not ours:
-            continue  # somebody else's is on top, or it has gone with that
-        if own is None:
-            delattr(loader, name)
-        else:
-            setattr(loader, name, own)
-    Report.import_methods.clear()
 
 
 def _signal_handlers():
@@ -68,7 +27,6 @@ def _signal_names(signal):
 
 def note_fork_point():
     """Before anything is done about what is there."""
-    _end_import_times()
     Report.prelude_seconds = CLOCK() - STARTED_MONOTONIC / 10**9
     try:
         Report.threads = posix.stat('/proc/self/task').st_nlink - 3
@@ -130,17 +88,14 @@ def report():
     """The record's text."""
     if Report.prelude_seconds is None:  # it has not come to the fork point
         note_fork_point()
-    slowest = sorted(Report.seconds.items(), key=lambda item: -item[1])[:SHOWN_IMPORTS]
-    text = _json({
+    slowest = sorted(module_times(), key=lambda item: -item[1])[:SHOWN_IMPORTS]
+    return _json({
         'prelude_seconds': round(Report.prelude_seconds, 6),
         'modules': len(sys.modules),
         'imports': [(name, round(seconds, 6)) for name, seconds in slowest],
         'left': {'environment': _changed_variables(), 'signals': _changed_signals(), 'threads': Report.threads,
                  'at_fork': len(kept or ())},
     }).encode('utf-8')
-    Report.seconds.clear()
-    return text
 
 
 Report.signals = _signal_handlers()
-import_times()

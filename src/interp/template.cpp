@@ -32,8 +32,8 @@ namespace {
 constexpr int k_max_arguments = 65536;
 
 /// Arguments of the template, as the supervisor lays them out (control.hpp): interpreter, options, guard
-/// option, guard code, what, name, instance, code, modules, then the first
-/// client's sys.argv.
+/// option, guard code, what, name, instance, code, modules, learn, then the
+/// first client's sys.argv.
 struct Launch {
     int options_end;  // index of the guard option
     char** rest;
@@ -94,14 +94,15 @@ bool read_instance(const char* text) {
 bool read_arguments(int argc, char** argv, Launch& launch) {
     int i = 1;
     while (i < argc && strcmp(argv[i], control::k_guard_option) != 0) ++i;
-    if (i + 7 >= argc) return false;
+    if (i + 8 >= argc) return false;
     launch.options_end = i;
     template_.what_text = argv[i + 2];
     template_.name = argv[i + 3];
     template_.code = argv[i + 5];
     template_.modules = argv[i + 6];
-    launch.rest = argv + i + 7;
-    launch.rest_count = argc - (i + 7);
+    template_.learn = argv[i + 7];
+    launch.rest = argv + i + 8;
+    launch.rest_count = argc - (i + 8);
     template_.what = strcmp(template_.what_text, "file") == 0     ? wire::What::file
                      : strcmp(template_.what_text, "module") == 0 ? wire::What::module
                                                                   : wire::What::entry;
@@ -351,12 +352,12 @@ void give_up_with_exception(const char* where) {
     give_up(reason);
 }
 
-void give_up(const char* reason) {
+void give_up(const char* reason, control::MessageKind kind) {
     template_.waiting = true;  // nothing of what follows is the prelude's
     // Before the message: the supervisor kills a template that has given up.
     if (template_.bootstrap && !call_bootstrap("give_up")) py.PyErr_Clear();
     control::Message message{};
-    message.kind = control::MessageKind::unfit;
+    message.kind = kind;
     message.rung = template_.rung;
     snprintf(message.text, sizeof message.text, "%s", reason);
     send_packet(template_.control, message, make_last_trace());

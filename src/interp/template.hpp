@@ -29,6 +29,7 @@ struct Template {
     const char* name = "";
     const char* code = "";           // of an entry
     const char* modules = "";        // to import in advance, separated by blanks
+    const char* learn = "";          // file in which commands note what they import late, if learning is on
     unsigned terminal = 0;           // bit N: fd N (0, 1, 2) of the clients is a terminal
     unsigned rows = 0, columns = 0;  // of its window
     wire::Instance instance{};
@@ -70,8 +71,9 @@ void serve_one(std::uint32_t slot, bool passed);
 /// `result` is what the evaluation returned, nullptr with an exception set.
 [[noreturn]] void finish(PyObject* result);
 
-/// Tells the supervisor that this program cannot be served from this rung, and ends the template.
-[[noreturn]] void give_up(const char* reason);
+/// Tells the supervisor that this program cannot be served from this rung, and ends the template. With
+/// unfit_modules: not with the modules that it was to import in advance.
+[[noreturn]] void give_up(const char* reason, control::MessageKind kind = control::MessageKind::unfit);
 
 /// Ends the template with the exception that is set as the reason.
 [[noreturn]] void give_up_with_exception(const char* where);

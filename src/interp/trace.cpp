@@ -211,7 +211,7 @@ int make_trace() {
 
 int make_last_trace() {
     if (!template_.bootstrap) return -1;
-    const Ref known = call_records("known_records");
+    const Ref known = call_records("last_records");
     if (!known) {
         py.PyErr_Clear();
         return -1;

@@ -386,11 +386,15 @@ def _client_records():
 def trace_records(native):
     """All, as they are in the memfd. `native`: names of variables that C has seen, or None if all of them count."""
     _trace_rest()
-    return known_records(native)
+    return _known_records(native) + advanced_records()
 
 
-def known_records(native):
-    """Those of what has been told, which is enough for people: of a prelude that serves nobody."""
+def last_records(native):
+    """Of a template that gives up: of what has been told, for people, and for the next template."""
+    return _known_records(native) + modules_for_next()
+
+
+def _known_records(native):
     names = Trace.variables | set(native.split(b'\0') if native is not None else ())
     everything = Trace.everything or native is None
     if everything:

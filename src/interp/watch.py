@@ -22,17 +22,6 @@ def _random_state(name):
     return kind, key.tobytes(), rest
 
 
-def _exec_module(self, module):
-    """A loader's exec_module that remembers how a random generator was right after its import: a prelude
-    that seeds it, or draws from it, leaves it otherwise."""
-    ORIGINAL_EXEC_MODULE(self, module)
-    watch_asker(module.__name__)
-    if module.__name__ == 'multiprocessing.process':
-        note_authkey()
-    if module.__name__ in ('random', 'numpy.random'):
-        Watch.random_states[module.__name__] = _random_state(module.__name__)
-
-
 # Modules that keep the directory they were imported in, and the name that they keep it under: put right in
 # every command, as their import would have.
 DIRECTORY_KEEPERS = {'multiprocessing.process': 'ORIGINAL_DIR'}
@@ -109,11 +98,6 @@ def _watched_call(function):
 
 
 def start_watch():
-    import _frozen_importlib_external
-    global ORIGINAL_EXEC_MODULE
-    loader = _frozen_importlib_external.SourceFileLoader
-    ORIGINAL_EXEC_MODULE = loader.exec_module
-    loader.exec_module = like_importlib(_exec_module, 'exec_module')
     for name in ('random', 'numpy.random'):
         if name in sys.modules:
             Watch.random_states[name] = _random_state(name)
@@ -126,14 +110,12 @@ def start_watch():
     _replace('dup2', watched_dup2(posix.dup2), 'posix', 'os')
     watch_terminals()
     watch_descriptors()
+    begin_imports()
     Watch.on = True
 
 
 def stop_watch():
-    import _frozen_importlib_external
-    loader = _frozen_importlib_external.SourceFileLoader
-    if loader.__dict__.get('exec_module') is _exec_module:
-        del loader.exec_module
+    end_imports()
     _put_back()
 
 

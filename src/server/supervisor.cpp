@@ -33,12 +33,13 @@ constexpr double k_lock_timeout = 0.5;       // s for the directory's lock when 
 constexpr double k_quiet = 0.2;              // s
 constexpr double k_max_pause = 3600;         // s, of what is doubled
 constexpr unsigned k_max_stale_starts = 3;
-constexpr double k_churn_pause = 10;  // s
-constexpr double k_looks_in = 0.1;    // s; a client in doubt does not wait for it
-constexpr unsigned k_looks = 10;      // at changes in that time
-constexpr double k_vain = 1;          // s
-constexpr unsigned k_max_vain = 3;    // doubts for nothing, before spares look for themselves
-constexpr double k_away = 1;          // s for which they do
+constexpr double k_churn_pause = 10;           // s
+constexpr double k_looks_in = 0.1;             // s; a client in doubt does not wait for it
+constexpr unsigned k_looks = 10;               // at changes in that time
+constexpr double k_vain = 1;                   // s
+constexpr unsigned k_max_vain = 3;             // doubts for nothing, before spares look for themselves
+constexpr double k_away = 1;                   // s for which they do
+constexpr std::uint64_t k_learn_commands = 3;  // commands
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -189,7 +190,7 @@ void Supervisor::first_request(Connection& connection) {
 void Supervisor::warm() {
     quiet_timer_.reset();
     try {
-        variants_.add(program_).warm(control::Rung::prelude);
+        variants_.add(program_).warm();
     } catch (const Error& error) {
         refuse(error.what(), true);
     }
@@ -300,7 +301,7 @@ void Supervisor::find_template(const Connection& client, const std::string& reas
     variants_.make_room();
     log(Level::info, "another template: {}", reason);
     try {
-        variants_.add(client.program()).warm(control::Rung::prelude);
+        variants_.add(client.program()).warm();
     } catch (const Error& error) {
         refuse_one(client, error.what());
     }
@@ -419,7 +420,7 @@ void Supervisor::stale_at_once(Variant& variant, const std::string& what) {
     history_.add(what);
     if (!is_listening(variant)) return refused(variant, what, true);
     if (++stale_starts_ < k_max_stale_starts) {
-        if (!held_.empty()) return variant.warm(variant.rung());
+        if (!held_.empty()) return variant.warm_again();
         variants_.drop_all();
         quiet_ = std::min(2 * quiet_, k_max_pause);
         set_state(State::idle, what);
@@ -476,6 +477,7 @@ void Supervisor::pool_changed() {
         return upgraded(upgrade_);
     variants_.reclaim_lost();
     follow_clients();
+    follow_learning();
     order_spares();
     update_accepting();
     update_idle_timer();
@@ -492,6 +494,23 @@ void Supervisor::follow_clients() {
         follow_timer_.reset();
         variants_.follow_clients();
         follow_clients();
+    });
+}
+
+/// What has been learned is for the next template; one is made for it when nobody has run for a while.
+void Supervisor::follow_learning() {
+    learn_timer_.reset();
+    Variant* variant = variants_.listening();
+    if (variant == nullptr || variant->advance().learning().empty() || !variants_.commands().empty()) return;
+    if (variants_.commands_run() < looked_at_learned_ + k_learn_commands) return;
+    learn_timer_ = loop_.after(learn_pause_, [this] {
+        learn_timer_.reset();
+        if (state_ != State::ready || !variants_.commands().empty()) return;
+        looked_at_learned_ = variants_.commands_run();
+        if (!variants_.listening()->advance().has_learned()) return;
+        learn_pause_ = std::min(2 * learn_pause_, k_max_pause);
+        log(Level::info, "what commands import late has changed");
+        restart();
     });
 }
 

@@ -97,6 +97,7 @@ class Supervisor : private Variant::Owner {
     void stale_at_once(Variant& variant, const std::string& what) override;
     void ready(Variant& variant) override;
     void refused(Variant& variant, const std::string& reason, bool passing) override;
+    void follow_learning();
     void refuse(const std::string& reason, bool passing = false);
     bool still_refused(const Program& program) const;
 
@@ -150,6 +151,9 @@ class Supervisor : private Variant::Owner {
     double churn_pause_ = 0;         // s on the interpreter rung because of stale_starts_
     std::uint64_t used_before_ = 0;  // commands run before the last template was ready
     unsigned vain_doubts_ = 0;       // in a row, each within k_vain of the one before
+    double learn_pause_ =
+        1;  // s without commands before what they have noted is looked at; doubled each time
+    std::uint64_t looked_at_learned_ = 0;  // commands run then
     Clock::time_point last_doubt_;
     std::list<Connection> held_;
     std::string upgrade_;  // what of quicken has changed, if it is not what it was
@@ -167,6 +171,7 @@ class Supervisor : private Variant::Owner {
     Source changes_;
     Source quiet_timer_;
     Source churn_timer_;
+    Source learn_timer_;
     Source away_timer_;
 };
 

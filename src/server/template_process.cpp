@@ -71,14 +71,14 @@ std::string code_of(const Program& program) {
 }
 
 /// As control.hpp lays them out.
-std::vector<std::string> plan_arguments(const Program& program) {
+std::vector<std::string> plan_arguments(const Program& program, const Advance& advance) {
     char instance[33];
     format(program.request.instance, instance);
     std::vector<std::string> arguments{std::string(program.interpreter())};
     for (const char* option : program.options()) arguments.emplace_back(option);
     for (std::string text : {std::string(control::k_guard_option), std::string(control::k_guard_code),
                              std::string(program.what()), std::string(program.name()), std::string(instance),
-                             code_of(program), std::string()}) {
+                             code_of(program), advance.modules(), advance.learning()}) {
         arguments.push_back(std::move(text));
     }
     // Only sys.argv[0]: the rest is this client's own, and may be secret.
@@ -172,7 +172,7 @@ pid_t start(const Plan& plan) {
 
 TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Rung rung,
                                  const Inheritance& inheritance, const std::string& library,
-                                 Received received)
+                                 const Advance& advance, Received received)
     : rung_(rung), received_(std::move(received)) {
     Plan plan;
     plan.interpreter = program.interpreter();
@@ -190,7 +190,7 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
     plan.directory = program.directory.get();
     plan.umask = program.request.umask;
     plan.fd_limit = inheritance.fd_limit;
-    plan.arguments = plan_arguments(program);
+    plan.arguments = plan_arguments(program, advance);
     plan.environment = plan_environment(plan, program, rung, library);
     plan.argument_pointers = pointers(plan.arguments);
     plan.environment_pointers = pointers(plan.environment);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "advance.hpp"
 #include "common/control.hpp"
 #include "common/fd.hpp"
 #include "loop.hpp"
@@ -33,7 +34,7 @@ class TemplateProcess {
 
     /// Starts the program's interpreter with the hook `library`. Throws Error if that cannot be.
     TemplateProcess(Loop& loop, const Program& program, control::Rung rung, const Inheritance& inheritance,
-                    const std::string& library, Received received);
+                    const std::string& library, const Advance& advance, Received received);
     /// Kills it; the supervisor still reaps it.
     ~TemplateProcess();
     TemplateProcess(const TemplateProcess&) = delete;

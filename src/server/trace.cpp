@@ -48,6 +48,22 @@ std::string checked_path(std::string_view path) {
     return std::string(path);
 }
 
+/// Names are separated by blanks where they are listed.
+std::string checked_module(std::string_view name) {
+    const auto is_blank = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
+    if (name.empty() || std::any_of(name.begin(), name.end(), is_blank)) malformed("a module has no name");
+    return std::string(name);
+}
+
+RefusedModule refused_of(std::string_view text) {
+    if (std::count(text.begin(), text.end(), '\0') != 2) malformed("a refused module has not two NULs");
+    RefusedModule refused;
+    refused.name = checked_module(take_until(text, '\0'));
+    refused.reason = take_until(text, '\0');
+    refused.file = text.empty() ? std::string() : checked_path(text);
+    return refused;
+}
+
 /// Another process finds something else there, and nothing that it finds is a file's content.
 bool is_kernels_own(std::string_view path) {
     return starts_with(path, "/proc/") || starts_with(path, "/sys/");
@@ -180,7 +196,10 @@ void Trace::keep(trace::Kind kind, std::string_view text) {
             rest_.name = text;
             break;
         case trace::Kind::module:
-            rest_.modules.emplace_back(text);
+            rest_.modules.push_back(checked_module(text));
+            break;
+        case trace::Kind::refused:
+            rest_.refused.push_back(refused_of(text));
             break;
         case trace::Kind::report:
             rest_.report = text;

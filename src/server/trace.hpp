@@ -33,12 +33,20 @@ struct TracedDirectory {
     std::string found;  // sorted, separated by '/'
 };
 
+/// A module that was to be imported in advance and cannot be.
+struct RefusedModule {
+    std::string name;
+    std::string reason;
+    std::string file;  // on which that depends, or ""
+};
+
 /// What is no file and no directory: the client's, and what is told for people.
 struct TracedRest {
     std::vector<std::string> variables;  // NAME=VALUE, or NAME if it was not set
     bool everything = false;             // the whole environment counts
     std::string terminal, size, cwd, name;
-    std::vector<std::string> modules;
+    std::vector<std::string> modules;  // that the next template may import in advance
+    std::vector<RefusedModule> refused;
     std::string report;
 };
 

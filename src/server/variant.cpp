@@ -7,6 +7,7 @@
 #include <array>
 
 #include "common/error.hpp"
+#include "common/learning.hpp"
 #include "log.hpp"
 #include "message.hpp"
 
@@ -41,7 +42,13 @@ void Variant::open_requests() {
 
 // --- the template --------------------------------------------------------------------
 
-void Variant::warm(control::Rung rung) {
+void Variant::warm() {
+    advance_.begin(learning_path(program_->variable("XDG_STATE_HOME"), program_->variable("HOME"),
+                                 common_.place.instance));
+    start_template(control::Rung::prelude);
+}
+
+void Variant::start_template(control::Rung rung) {
     if (!owner_.may_warm(*this)) return;
     rung_ = rung;
     state_ = State::warming;
@@ -50,7 +57,7 @@ void Variant::warm(control::Rung rung) {
                                   common_.place.fd_limit};
     try {
         template_ = std::make_unique<TemplateProcess>(common_.loop, *program_, rung, inheritance,
-                                                      common_.place.library,
+                                                      common_.place.library, advance_,
                                                       [this](const control::Message& message, Fd passed) {
                                                           template_said(message, std::move(passed));
                                                       });
@@ -70,12 +77,9 @@ void Variant::template_said(const control::Message& message, Fd passed) {
     switch (message.kind) {
         case control::MessageKind::ready:
             return template_ready(message, passed);
-        case control::MessageKind::unfit: {
-            if (state_ != State::warming) return;
-            const std::string reason = message.text;
-            drop_template();
-            return next_rung(message.rung, reason);
-        }
+        case control::MessageKind::unfit:
+        case control::MessageKind::unfit_modules:
+            return template_unfit(message, passed);
         case control::MessageKind::forked:
             pool_.forked(message);
             order_timer_.reset();
@@ -112,7 +116,20 @@ void Variant::template_ready(const control::Message& message, const Fd& memory) 
     version_ = message.text;
     state_ = State::ready;
     log(Level::info, "ready, rung: {}", rung_ == control::Rung::prelude ? "prelude" : "interpreter");
+    if (const std::string modules = advance_.modules(); !modules.empty())
+        log(Level::info, "imported in advance: {}", modules);
     owner_.ready(*this);
+}
+
+void Variant::template_unfit(const control::Message& message, const Fd& memory) {
+    if (state_ != State::warming) return;
+    const std::string reason = message.text;
+    const control::Rung rung = message.rung;
+    const bool again = advance_.gave_up(message, memory);
+    drop_template();
+    if (!again) return next_rung(rung, reason);
+    log(Level::info, "fewer modules are imported in advance: {}", reason);
+    start_template(rung);
 }
 
 void Variant::next_rung(control::Rung failed, const std::string& reason, bool passing) {
@@ -120,7 +137,7 @@ void Variant::next_rung(control::Rung failed, const std::string& reason, bool pa
         failed == control::Rung::prelude ? "from its prelude" : "at all", reason);
     early_losses_ = 0;
     reason_ = reason;
-    if (failed == control::Rung::prelude) return warm(control::Rung::interpreter);
+    if (failed == control::Rung::prelude) return start_template(control::Rung::interpreter);
     state_ = State::refused;
     owner_.refused(*this, reason, passing);
 }
@@ -189,7 +206,7 @@ void Variant::template_lost(const std::string& how, bool passing) {
     const double age = std::chrono::duration<double>(Clock::now() - ready_since_).count();
     early_losses_ = age < k_early ? early_losses_ + 1 : 0;
     if (early_losses_ >= k_max_early_losses) return next_rung(rung_, how, passing);
-    warm(rung_);
+    start_template(rung_);
 }
 
 // --- clients -------------------------------------------------------------------------

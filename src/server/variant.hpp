@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 
+#include "advance.hpp"
 #include "board.hpp"
 #include "common/fd.hpp"
 #include "common/key.hpp"
@@ -66,8 +67,10 @@ class Variant {
     Variant(const Variant&) = delete;
     Variant& operator=(const Variant&) = delete;
 
-    /// Makes the template. May call the owner before it returns.
-    void warm(control::Rung rung);
+    /// Makes the template from the top of the ladder. May call the owner before it returns.
+    void warm();
+    /// Another one on the same rung.
+    void warm_again() { start_template(rung_); }
     /// The program cannot be served from here.
     void next_rung(control::Rung failed, const std::string& reason, bool passing = false);
     void drop();
@@ -83,6 +86,8 @@ class Variant {
     /// Of its templates, for people.
     const std::shared_ptr<Findings>& findings() const { return findings_; }
     const std::string& interpreter_version() const { return version_; }
+    /// What its templates import in advance.
+    Advance& advance() { return advance_; }
     pid_t template_pid() const { return template_ ? template_->pid() : 0; }
 
     /// nullptr, or what is different for this client in what a ready template has read.
@@ -112,8 +117,10 @@ class Variant {
     void reclaim_lost(const Pool::Known& known) { pool_.reclaim_lost(common_.place.listener.get(), known); }
 
  private:
+    void start_template(control::Rung rung);
     void template_said(const control::Message& message, Fd passed);
     void template_ready(const control::Message& message, const Fd& memory);
+    void template_unfit(const control::Message& message, const Fd& memory);
     void template_ended(const siginfo_t& info);
     void template_lost(const std::string& how, bool passing);
     void drop_template();
@@ -133,6 +140,7 @@ class Variant {
     control::Rung rung_ = control::Rung::prelude;
     std::string reason_;
     std::string version_;
+    Advance advance_;
     std::unique_ptr<TemplateProcess> template_;
     std::set<pid_t> ending_;  // templates that were killed and are not reaped yet
     Trace trace_;

@@ -18,7 +18,7 @@ FIRST_FD = 800
 MESSAGE = struct.Struct("=IIIIIii512s")
 READY, UNFIT = 2, 3
 HEADER = struct.Struct("=IIQQQqqqq")
-FILE, DIRECTORY, VARIABLE, EVERYTHING, TERMINAL, SIZE, CWD, NAME, MODULE, REPORT = range(1, 11)
+FILE, DIRECTORY, VARIABLE, EVERYTHING, TERMINAL, SIZE, CWD, NAME, MODULE, REPORT, REFUSED = range(1, 12)
 
 # files: {path: identity, None for nothing}; directories: {path: (asked, found)}; variables: {name: value or None};
 # others: [(kind, text)]
@@ -65,7 +65,7 @@ def parse(data):
             assert length == 0
             trace.everything.append(True)
         else:
-            assert TERMINAL <= kind <= REPORT, kind
+            assert TERMINAL <= kind <= REFUSED, kind
             trace.others.append((kind, text))
     assert at == len(data)
     return trace
@@ -84,7 +84,7 @@ def trace_of(bed, name, what="file", env=None, python=harness.PYTHON, rung=1, op
     environment = bed.env(env)
     environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung, -1, -1, terminal, rows, columns])))
     guard = ["-c", "raise SystemExit('the hook is not there')"]
-    process = subprocess.Popen([python, *options, *guard, what, name, "0" * 32, "", "", name], env=environment,
+    process = subprocess.Popen([python, *options, *guard, what, name, "0" * 32, "", "", "", name], env=environment,
                                cwd=bed.work, pass_fds=fds)
     try:
         theirs.close()

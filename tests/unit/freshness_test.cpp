@@ -153,11 +153,13 @@ BOOST_AUTO_TEST_CASE(an_empty_trace_is_one) {
 BOOST_AUTO_TEST_CASE(malformed_traces_are_refused) {
     const std::string good = record(trace::Kind::file, "/a");
     for (const std::string& bad :
-         {good.substr(0, 63), good.substr(0, 65), good + "x", record(trace::Kind{11}, "/a"),
+         {good.substr(0, 63), good.substr(0, 65), good + "x", record(trace::Kind{99}, "/a"),
           record(trace::Kind{0}, ""), record(trace::Kind::file, "a"), record(trace::Kind::file, ""),
           record(trace::Kind::file, "/a\0b"s), record(trace::Kind::file, "/" + std::string(5000, 'a')),
           record(trace::Kind::directory, "/a"), record(trace::Kind::directory, "/a\0b"s),
           record(trace::Kind::directory, "/a\0b\0c\0"s), record(trace::Kind::directory, "a\0\0"s),
+          record(trace::Kind::module, ""), record(trace::Kind::module, "a b"),
+          record(trace::Kind::refused, "a\0b"s), record(trace::Kind::refused, "a\0b\0c"s),
           record(trace::Kind::variable, std::string(trace::k_max_text + 1, 'a'))}) {
         BOOST_CHECK_THROW(Trace::parse(bad), Error);
     }

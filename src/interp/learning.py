@@ -1,0 +1,57 @@
+
+
+# --- learning: what a command imports late --------------------------------------------
+#
+# With learning on, a command appends one line to the instance's file when its client has been told of its end: what
+# it has imported since the fork point, or that it has changed what an import may depend on. Format and use of the
+# file: src/server/learned.hpp. The file is never made here: it is there as long as learning is on.
+
+class Learning:
+    known = None          # names of sys.modules at the fork point; None: learning is off
+    surroundings = None
+
+
+LEARNING_LINE = 64 << 10  # bytes; a longer one is not written
+
+
+def _surroundings():
+    """What a late import may depend on, and no client brings."""
+    warnings = sys.modules.get('warnings') or sys.modules.get('_warnings')
+    return (dict(posix.environ), list(sys.path), list(map(id, sys.meta_path)), list(map(id, sys.path_hooks)),
+            list(getattr(warnings, 'filters', ())), _directory(), _locale.setlocale(_locale.LC_ALL, None))
+
+
+def begin_learning():
+    """In the template, at the fork point."""
+    Learning.known = frozenset(sys.modules)
+
+
+def learn_client():
+    """In a command, when it has become the client's."""
+    if Learning.known is not None:
+        Learning.surroundings = _surroundings()
+
+
+def _late_modules():
+    names = []
+    for name in list(sys.modules):
+        if name not in Learning.known and name != '__main__' and fits_list(name) and is_found_by_name(name):
+            names.append(name)
+    return with_packages(names, Learning.known)
+
+
+def record_late(path):
+    """Best effort: whoever cannot is not counted."""
+    if Learning.surroundings is None:
+        return
+    if _surroundings() != Learning.surroundings:
+        line = 'run *\n'
+    else:
+        line = ' '.join(['run', *_late_modules()]) + '\n'
+    if len(line) > LEARNING_LINE:
+        return
+    fd = posix.open(path, posix.O_WRONLY | posix.O_APPEND | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
+    try:
+        posix.write(fd, line.encode())
+    finally:
+        posix.close(fd)
