@@ -10,6 +10,8 @@ def _replace_environ(environ):
         else:
             environ[key] = after
             posix.putenv(key, after)
+    for key, value in Left.native.items():
+        posix.putenv(key, value)
     # PEP 538: in the C locale the interpreter sets this for itself and its children. LC_* are the same
     # for all clients of one server, so what only the template has is of its interpreter's making.
     if b'LC_CTYPE' in STARTED_ENVIRON and b'LC_CTYPE' not in environ:

@@ -10,6 +10,7 @@ class Left:
     handlers = {}  # signal: what the interpreter made of it at its start
     handled = ()   # signals of which the prelude has made something else: that stays, whatever the client ignores
     duplicated = None
+    native = {}    # variables that are set in C alone
     authkey = None
     pid = 0
 
@@ -47,7 +48,8 @@ def watched_dup2(function):
 
 def _unfit_streams():
     for fd, before in _streams().items():
-        if before != Left.streams[fd] or fd == Left.duplicated:
+        # One terminal under two numbers looks like itself.
+        if before != Left.streams[fd] or fd == Left.duplicated and was_terminal(fd):
             return 'the prelude replaces ' + STREAM_NAMES[fd]
     return None
 
@@ -66,7 +68,9 @@ def _unfit_environment(native):
             found.setdefault(name, value)
     known = {name: value for name, value in posix.environ.items() if name}
     for name in found.keys() | known.keys():
-        if found.get(name) != known.get(name):
+        if name not in known and is_set_again(name):
+            Left.native[name] = found[name]
+        elif found.get(name) != known.get(name):
             return 'the prelude changes the environment other than by os.environ: ' + name.decode('utf-8', 'replace')
     return None
 

@@ -29,6 +29,11 @@ KNOWN_SAFE = {
         'logging',  # put right in every command: _set_clocks()
         'queue', 'selectors', 'subprocess', 'threading',  # to know how long to wait yet
     },
+    'variable set in C': {
+        # readline, for programs that are started from it, from the size of a window that is part of the key: set
+        # again in every command.
+        b'COLUMNS', b'LINES',
+    },
     'written': {
         # With the same effect by whoever comes first: compiled modules, and what nobody gets.
         b'__pycache__', b'/dev/null',
@@ -42,6 +47,10 @@ def is_stateless(device):
 
 def is_safe_library(path):
     return any(part in path for part in KNOWN_SAFE['thread of a library'])
+
+
+def is_set_again(variable):
+    return variable in KNOWN_SAFE['variable set in C']
 
 
 def is_bound_for_a_look(address):

@@ -171,8 +171,8 @@ def _seen_in_advance():
     asked, Imports.asked = Imports.asked, len(terminals_asked)
     if asked != Imports.asked:
         return 'asks for a terminal'
-    printed, Imports.printed = Imports.printed, printed()
-    if printed != Imports.printed:
+    before, Imports.printed = Imports.printed, printed()
+    if before != Imports.printed:
         return 'prints'
     world, Imports.world = Imports.world, _world()
     return _changed(WORLD_WORDS, world, Imports.world)

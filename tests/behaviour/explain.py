@@ -375,7 +375,8 @@ class Programs:
                 (section,) = everything["templates"]
                 self.assertEqual("prelude", section["rung"], section["reason"])
                 self.assertGreater(section["files"], 20)
-                self.assertGreater(len(section["imports"]), 10)
+                # hg imports when a name is first used: mostly after its fork point.
+                self.assertTrue(path.endswith("hg") or len(section["imports"]) > 10, section["imports"])
                 text = self.bed.ctl("explain", path).stdout.decode()
                 self.assertIn(f"saves         {section['prelude_seconds'] * 1e3:.1f} ms a run", text)
                 result = self.bed.ctl("verify", path, "--", *arguments)
