@@ -31,7 +31,25 @@ TERMINALS = ((24, 80), (40, 133))
 ABSENT = [name for name, *_ in debian.PROGRAMS if not os.path.exists("/usr/bin/" + name)]
 
 
-class Surroundings(debian.Runs):
+class Screen:
+    def on_terminal(self, argv, env, place, size):
+        """All that the terminal gets of a command whose controlling terminal it is, and its exit status."""
+        master, slave = os.openpty()
+        with open(master, "rb", buffering=0) as terminal:
+            termios.tcsetwinsize(slave, size)
+            process = subprocess.Popen(argv, env=self.bed.env(env), cwd=place, stdin=slave, stdout=slave, stderr=slave,
+                                       start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            os.close(slave)
+            shown = b""
+            try:
+                while part := terminal.read(65536):
+                    shown += part
+            except OSError:
+                pass  # EIO: nobody has it open any more
+            return b"%d\n" % process.wait(harness.TIMEOUT) + shown
+
+
+class Surroundings(Screen, debian.Runs):
     rungs = {}
 
     def program(self, name, ways, prepare):
@@ -70,22 +88,6 @@ class Surroundings(debian.Runs):
             with open(os.devnull, "rb") as stdin:
                 seen = self.bed.run(argv, cwd=place, env=env, stdin_file=stdin)._asdict()
         return debian.masked({**seen, **debian.read_files(place)}, way)
-
-    def on_terminal(self, argv, env, place, size):
-        """All that the terminal gets of a command whose controlling terminal it is, and its exit status."""
-        master, slave = os.openpty()
-        with open(master, "rb", buffering=0) as terminal:
-            termios.tcsetwinsize(slave, size)
-            process = subprocess.Popen(argv, env=self.bed.env(env), cwd=place, stdin=slave, stdout=slave, stderr=slave,
-                                       start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-            os.close(slave)
-            shown = b""
-            try:
-                while part := terminal.read(65536):
-                    shown += part
-            except OSError:
-                pass  # EIO: nobody has it open any more
-            return b"%d\n" % process.wait(harness.TIMEOUT) + shown
 
     @classmethod
     def tearDownClass(cls):
