@@ -131,7 +131,7 @@ class Conditions(surroundings.Screen, harness.Case):
     def seen(self, argv, env=None, arguments=(), stdin=b"", folder="", size=None, status=0):
         argv, place = [*argv, *arguments], self.bed.path(folder)
         if size:
-            return self.on_terminal(argv, env, place, size)
+            return self.on_terminal(argv, env, place, size, typed=b"typed\n\4")
         return self.bed.run(argv, stdin=stdin, env=env, cwd=place)
 
     def assert_explained(self, script, expected):

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import termios
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -32,21 +33,29 @@ ABSENT = [name for name, *_ in debian.PROGRAMS if not os.path.exists("/usr/bin/"
 
 
 class Screen:
-    def on_terminal(self, argv, env, place, size):
-        """All that the terminal gets of a command whose controlling terminal it is, and its exit status."""
+    def on_terminal(self, argv, env, place, size, typed=b""):
+        """All that the terminal gets of a command whose controlling terminal it is, and its exit status.
+
+        What is typed is typed before the command is started.
+        """
         master, slave = os.openpty()
-        with open(master, "rb", buffering=0) as terminal:
+        with open(master, "r+b", buffering=0) as terminal:
             termios.tcsetwinsize(slave, size)
+            terminal.write(typed)
             process = subprocess.Popen(argv, env=self.bed.env(env), cwd=place, stdin=slave, stdout=slave, stderr=slave,
                                        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
             os.close(slave)
+            killer = threading.Timer(harness.TIMEOUT, process.kill)
+            killer.start()
             shown = b""
             try:
                 while part := terminal.read(65536):
                     shown += part
             except OSError:
                 pass  # EIO: nobody has it open any more
-            return b"%d\n" % process.wait(harness.TIMEOUT) + shown
+            status = process.wait(harness.TIMEOUT)
+            killer.cancel()
+            return b"%d\n" % status + shown
 
 
 class Surroundings(Screen, debian.Runs):
