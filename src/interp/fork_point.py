@@ -17,10 +17,8 @@ def unfit(native, readers):
         stop_watch()
     end_trace()
     end_questions()
-    if Arguments.read:
-        return 'the prelude reads sys.argv'
-    if Watch.reason is not None:
-        return Watch.reason
+    if cause := cause_of_end():
+        return cause
     if temporary():
         return 'the prelude leaves a temporary file or directory'
     for name, state in Watch.random_states.items():
@@ -34,6 +32,11 @@ def unfit(native, readers):
         if before != after:
             environ_changes[key] = (before, after)
     return unfit_interpreter(native) or unfit_clock(readers)
+
+
+def cause_of_end():
+    """What may have made the prelude end, or raise, in the template alone; None where nothing was noted."""
+    return 'the prelude reads sys.argv' if Arguments.read else Watch.reason
 
 
 def freeze():

@@ -364,6 +364,19 @@ void give_up(const char* reason, control::MessageKind kind) {
     _exit(1);
 }
 
+/// The program has come to its end, or raised, in the template.
+[[noreturn]] void give_up_at_end(PyObject* result) {
+    const bool raised = result == nullptr;
+    char exception[control::k_text / 2];
+    if (raised) describe_exception(exception, sizeof exception);
+    char reason[control::k_text];
+    text_of(call_bootstrap("cause_of_end"), reason, sizeof reason);
+    if (reason[0] != '\0') give_up(reason);
+    if (!raised) give_up("the program ended in its prelude");
+    snprintf(reason, sizeof reason, "the prelude raises: %s", exception);
+    give_up(reason);
+}
+
 int template_main(int argc, char** argv, char**) {
     if (!read_environment()) _exit(1);
     Launch launch{};
@@ -393,8 +406,7 @@ int template_main(int argc, char** argv, char**) {
     if (!inside && !replay_output()) finish(nullptr);
     PyObject* result = evaluate(program);
     if (command_.pid != 0) finish(result);
-    if (result == nullptr) give_up_with_exception("the prelude raises");
-    give_up("the program ended in its prelude");
+    give_up_at_end(result);
 }
 
 }  // namespace quicken::interp
