@@ -76,7 +76,6 @@ extern "C" QUICKEN_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept
     va_start(arguments, request);
     void* argument = va_arg(arguments, void*);
     va_end(arguments);
-    const int result = quicken::interp::next(known, "ioctl")(fd, request, argument);
-    if (request == TIOCGWINSZ && result == 0) quicken::interp::note(fd, quicken::interp::k_asked_size);
-    return result;
+    if (request == TIOCGWINSZ) quicken::interp::note(fd, quicken::interp::k_asked_size);
+    return quicken::interp::next(known, "ioctl")(fd, request, argument);
 }

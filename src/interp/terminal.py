@@ -83,6 +83,7 @@ def end_questions():
             note_terminal(fd)
             if was_terminal(fd):
                 Watch.reason = Watch.reason or 'the prelude asks for the settings of the terminal'
-        if asked >> fd + 3 & 1 and was_terminal(fd):
+        if asked >> fd + 3 & 1:
             note_terminal(fd)
-            sizes_asked.add(fd)
+            if was_terminal(fd):
+                sizes_asked.add(fd)

@@ -49,6 +49,7 @@ PRELUDES = (
     ("size of the window", "import shutil\nA = shutil.get_terminal_size()", "A", key(variables="COLUMNS")),
     ("size by ioctl", "import fcntl, termios\ntry: A = fcntl.ioctl(1, termios.TIOCGWINSZ, b'.' * 8)\nexcept OSError as e: A = e",
      "A", key(terminal="1")),
+    ("size by a library", "import readline", "'late'", key(terminal="0")),
     ("name of the terminal", ENVIRON + "try: A = bool(os.ttyname(0))\nexcept OSError: A = None", "A", None),
     ("locale", "import locale\nA = locale.setlocale(locale.LC_ALL, ''), locale.getpreferredencoding()", "A", key(rung="prelude")),
     # What is read of the machine
