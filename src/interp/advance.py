@@ -52,6 +52,14 @@ def _advance_failed(names):
     return '%s, if imported in advance, %s' % (name, bad[name])
 
 
+def refuse_after_import(reasons):
+    """{name: why} of modules in which something is found when all imports are done."""
+    for name, why in reasons.items():
+        _refuse(name, why, name)
+    if Imports.advance is not None and not Imports.advance.isdisjoint(reasons):
+        Imports.left = [name for name in Imports.done if name not in reasons]
+
+
 # --- for the next template
 
 def is_found_by_name(name):

@@ -183,15 +183,22 @@ def unfit_clock(readers):
             clocks |= read
     if not clocks:
         return None
-    times = Times(clocks)
+    places = _times_kept(Times(clocks), readers)
+    refuse_after_import({name: 'keeps the time in ' + place for name, place in places.items() if name != '__main__'})
+    return next(('the prelude keeps the time in ' + place for place in places.values()), None)
+
+
+def _times_kept(times, readers):
+    """{name of a module: where it keeps the time}."""
+    places = {}
     for name, module in list(sys.modules.items()):
         names = getattr(module, '__dict__', None)
         if type(names) is not dict or _is_library(module):
             continue
         place = _kept_in(times, name, names, name == '__main__' or id(names) in readers)
         if place is not None:
-            return 'the prelude keeps the time in ' + place
-    return None
+            places[name] = place
+    return places
 
 
 def set_clocks():

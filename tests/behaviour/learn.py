@@ -22,6 +22,7 @@ TAINTS = {
     "reads sys.argv[0]": "import sys; A = sys.argv[0]",
     "draws random numbers": "import random; A = random.random() and None",
     "seeds random": "import random; A = random.seed(3)",
+    "keeps the time": "import time; START = time.time()",
     "prints": "print('imported')",
     "writes to stderr": "import os; os.write(2, b'imported\\n')",
     "changes the environment": "import os; os.environ['A_VARIABLE'] = 'x'",
