@@ -20,6 +20,7 @@ namespace quicken::interp {
 
 namespace {
 
+constexpr int k_terminal_capacity = 1 << 12;  // bytes
 constexpr int k_capacity = 1 << 20;  // bytes, of a pipe; an ordinary user's pipes may be that large (pipe(7))
 
 /// One piece of the log, in the order in which the prelude has written them.
@@ -55,10 +56,16 @@ bool place(int from, int fd) {
 int make_pipe(int fd) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
-    fcntl(ends[1], F_SETPIPE_SZ, k_capacity);  // refused: smaller, and output.py asks how large it is
+    fcntl(ends[1], F_SETPIPE_SZ, k_capacity);  // if refused it is smaller, see native_limit()
     const int source = raised(ends[0]);
     const int target = raised(ends[1]);
     return target >= 0 && place(target, fd) ? source : -1;
+}
+
+/// Bytes of C code's at once: where there are as many, it may have lost some.
+long native_limit(int source) {
+    const int capacity = source < 0 ? -1 : fcntl(source, F_GETPIPE_SZ);
+    return capacity > 0 ? capacity / 2 : k_terminal_capacity;
 }
 
 /// A terminal as large as the clients', which changes nothing of what is written to it, at `fd`s that are
@@ -152,11 +159,16 @@ bool capture_streams() {
 void describe_streams() {
     PyObject* names = template_.bootstrap.get();
     const Ref sources(py.PyTuple_New(3));
-    for (int fd : {0, 1, 2}) py.PyTuple_SetItem(sources.get(), fd, py.PyLong_FromLong(captures[fd]));
+    const Ref limits(py.PyTuple_New(3));
+    for (int fd : {0, 1, 2}) {
+        py.PyTuple_SetItem(sources.get(), fd, py.PyLong_FromLong(captures[fd]));
+        py.PyTuple_SetItem(limits.get(), fd, py.PyLong_FromLong(native_limit(captures[fd])));
+    }
     const Ref terminals(py.PyLong_FromLong(template_.terminal & 7));
     const Ref rows(py.PyLong_FromLong(template_.rows));
     const Ref columns(py.PyLong_FromLong(template_.columns));
     py.PyDict_SetItemString(names, "SOURCES", sources.get());
+    py.PyDict_SetItemString(names, "NATIVE_LIMITS", limits.get());
     py.PyDict_SetItemString(names, "TERMINALS", terminals.get());
     py.PyDict_SetItemString(names, "ROWS", rows.get());
     py.PyDict_SetItemString(names, "COLUMNS", columns.get());

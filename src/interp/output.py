@@ -8,7 +8,6 @@
 # stream that a command has to make anew for its fd gets it once more.
 
 PRINTED_LIMIT = 16 << 20  # bytes of the log
-NATIVE_LIMIT = {False: 1 << 19, True: 1 << 12}  # bytes of C code's at once, less than fit into a pipe, a terminal
 
 
 class Output:
@@ -79,7 +78,7 @@ def drain():
             found.append(fd)
             note_terminal(fd)  # C's streams decide by it when to write
             _keep(fd, data)
-        if len(data) >= NATIVE_LIMIT[bool(TERMINALS >> fd & 1)]:
+        if len(data) >= NATIVE_LIMITS[fd]:
             Output.reason = Output.reason or 'the prelude prints too much at once from C'
     if found and Output.child:
         Output.reason = Output.reason or 'a child process of the prelude prints'

@@ -44,10 +44,6 @@ std::optional<std::string> Freshness::begin(Trace trace) {
     return changed;
 }
 
-void Freshness::forget() {
-    begin({});
-}
-
 Freshness::Seen Freshness::look() {
     board_.set_doubt(true);
     const Watches::Events events = watches_.read();

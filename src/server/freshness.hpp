@@ -39,8 +39,6 @@ class Freshness {
 
     /// A template is ready that has read this. Returns what has changed since, in words.
     std::optional<std::string> begin(Trace trace);
-    /// A template is ready that has not told what it read: nothing is watched.
-    void forget();
 
     struct Seen {
         bool concerned = false;              // something has happened to what was read

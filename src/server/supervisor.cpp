@@ -223,7 +223,7 @@ std::optional<std::string> Supervisor::begin(Variant& variant) {
 }
 
 void Supervisor::ready(Variant& variant) {
-    if (!is_listening(variant)) return serve_held(variant);
+    if (!is_listening(variant)) return serve_clients_of(variant);
     given_up_.reset();
     stale_starts_ = 0;
     if (variant.rung() == control::Rung::prelude) {
@@ -260,8 +260,17 @@ void Supervisor::refused(Variant& variant, const std::string& reason, bool passi
         return refuse(reason, passing);
     }
     variant.drop();
+    refuse_client_of(variant, reason);
+    serve_held();
     variants_.pause();
-    refuse_held(reason);
+}
+
+/// The client that it was made for; those who have waited along with it may be right for another one.
+void Supervisor::refuse_client_of(const Variant& variant, const std::string& reason) {
+    const auto client = std::find_if(held_.begin(), held_.end(), [&variant](const Connection& each) {
+        return each.program() == variant.shared_program();
+    });
+    if (client != held_.end()) refuse_one(*client, reason);
 }
 
 void Supervisor::refuse(const std::string& reason, bool passing) {
@@ -316,18 +325,32 @@ void Supervisor::pass(const Connection& client, Variant& variant) {
     order_spares();
 }
 
-/// Clients that have waited for it, or for another one after it. A template that is not even right for the
-/// client that it was made for would be made again and again.
-void Supervisor::serve_held(Variant& variant) {
+/// A template that is not even right for the client that it was made for would be made again and again.
+void Supervisor::serve_clients_of(Variant& variant) {
     order_spares();
     if (const char* other = variant.difference(variant.program())) {
         const std::string reason = other;
         return refused(variant, reason, false);
     }
+    serve_held();
+}
+
+/// Clients that have waited for a template. What is done for one of them may be the end of all who are held.
+void Supervisor::serve_held() {
+    std::list<Connection> waiting;
     for (auto next = held_.begin(); next != held_.end();) {
-        const Connection& client = *next++;
-        if (!client.program()) continue;
-        find_template(client, "the template is of clients of another kind");
+        const auto each = next++;
+        if (each->program()) waiting.splice(waiting.end(), held_, each);
+    }
+    while (!waiting.empty()) {
+        held_.splice(held_.end(), waiting, waiting.begin());
+        const Connection& client = held_.back();
+        if (state_ == State::ready) {
+            find_template(client, "the template is of clients of another kind");
+        } else {
+            client.reply(wire::ReplyKind::retry, 0, {});
+            drop(client);
+        }
     }
 }
 

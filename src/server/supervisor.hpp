@@ -105,7 +105,9 @@ class Supervisor : private Variant::Owner {
                 std::array<Fd, control::k_client_fds> fds) override;
     void find_template(const Connection& client, const std::string& reason);
     void pass(const Connection& client, Variant& variant);
-    void serve_held(Variant& variant);
+    void serve_clients_of(Variant& variant);
+    void serve_held();
+    void refuse_client_of(const Variant& variant, const std::string& reason);
 
     void stale(Fd connection) override;
     void doubt(Fd connection) override;

@@ -223,6 +223,7 @@ bool Variant::pass(const Connection& client) {
 
 void Variant::listen(bool listening) {
     if (listening_ == listening) return;
+    settle_orders();  // what is ordered is a spare of the other kind: it goes too
     listening_ = listening;
     pool_.retire_spares();
     return_clients();

@@ -96,7 +96,6 @@ class Variant {
     bool pass(const Connection& client);
 
     /// Whether its spares wait on the listening socket.
-    bool is_listening() const { return listening_; }
     void listen(bool listening);
     void order_spares(std::size_t wanted);
     /// Ends the spares, for others to be made. As Pool::retire_spares.

@@ -387,7 +387,7 @@ BOOST_AUTO_TEST_CASE(the_next_trace_ends_the_watches_of_the_last) {
     freshness.look();
     write(module, "two\n");
     BOOST_TEST(!pending());
-    freshness.forget();
+    freshness.begin({});
     freshness.look();
     write(root / "other.py", "two\n");
     BOOST_TEST(!pending());
