@@ -13,6 +13,7 @@
 
 #include "client_state.hpp"
 #include "common/wire.hpp"
+#include "pretouch.hpp"
 #include "template.hpp"
 
 namespace quicken::interp {
@@ -229,6 +230,7 @@ void finish(PyObject* result) {
     if (report(wait_status)) {
         template_.board->slots[command_.slot].state.store(control::SlotState::reported);
         usleep(k_linger);
+        learn_touched();
         record_late_imports();
     }
     if (ending.interrupted) die_interrupted();

@@ -15,6 +15,7 @@
 #include "orphan.hpp"
 #include "output.hpp"
 #include "packet.hpp"
+#include "pretouch.hpp"
 #include "process_state.hpp"
 #include "template.hpp"
 #include "threads.hpp"
@@ -145,6 +146,7 @@ void fork_point() {
     if (template_.learn[0] != '\0' && !call_bootstrap("begin_learning"))
         give_up_with_exception("at the fork point");
     if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
+    prepare_pretouch();
     const pid_t supervisor = getppid();
     announce(control::MessageKind::ready, 0, 0, trace);
     close(trace);

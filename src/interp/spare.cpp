@@ -19,6 +19,7 @@
 #include "client_state.hpp"
 #include "output.hpp"
 #include "packet.hpp"
+#include "pretouch.hpp"
 #include "process_image.hpp"
 #include "reply.hpp"
 #include "request.hpp"
@@ -319,6 +320,7 @@ void serve_one(std::uint32_t slot, bool passed) {
     note_process_image();
     prepare_to_receive();
     prepare_comparison();
+    pretouch();
     static Received received;
     ucred peer{};
     int connection = meet(slot, passed, received, peer);
