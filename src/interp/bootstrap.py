@@ -13,13 +13,17 @@ import sys
 FORK_POINT = '__quicken_fork_point__'
 
 
+OWN_MODULES = {}
+
+
 def _own_import(name):
     """A module for our use that the program does not find imported."""
-    before = set(sys.modules)
-    module = __import__(name)
-    for added in set(sys.modules) - before:
-        del sys.modules[added]
-    return module
+    if name not in OWN_MODULES:
+        before = set(sys.modules)
+        OWN_MODULES[name] = __import__(name)
+        for added in set(sys.modules) - before:
+            del sys.modules[added]
+    return OWN_MODULES[name]
 
 
 # sys.orig_argv (3.10) up to the program's own arguments; of a script it includes all but the script.
