@@ -27,15 +27,17 @@ def pss(pid):
 
 
 def children(pid):
+    """The oldest first."""
     found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{number}/stat") as file:
-                if int(file.read().rpartition(")")[2].split()[1]) == pid:
-                    found.append(int(number))
+                fields = file.read().rpartition(")")[2].split()
         except OSError:
-            pass
-    return found
+            continue  # it has ended
+        if int(fields[1]) == pid:
+            found.append((int(fields[19]), int(number)))  # when it was started, proc(5)
+    return [number for _, number in sorted(found)]
 
 
 def program_of(pid):
@@ -68,7 +70,7 @@ def server(session, name, streams):
     below = children(supervisor)
     sessions = [pid for pid in below if program_of(pid) == "quicken-session"]
     sessions += [pid for leader in sessions for pid in children(leader)]
-    pythons = sorted(set(below) - set(sessions))  # the template, then its spares
+    pythons = [pid for pid in below if pid not in sessions]  # the template, then its spares
     found = {"program": name, "streams": streams, "supervisor_kb": pss(supervisor), "template_kb": pss(pythons[0]),
              "spares": len(pythons) - 1, "spares_kb": sum(map(pss, pythons[1:])), "sessions_kb": sum(map(pss, sessions))}
     found["server_kb"] = sum(found[part] for part in ("supervisor_kb", "template_kb", "spares_kb", "sessions_kb"))

@@ -28,7 +28,7 @@ def templates(session, megabytes, rounds, pause):
     bases = {"smallest": rows[0].name}
     paused = figures.summaries(rows, session.measure(rows, rounds, pause), bases)
     bursts = [dataclasses.replace(row, block=row.burst) for row in rows]
-    back = figures.summaries(bursts, session.measure(bursts, max(2, rounds // 4)), bases)
+    back = figures.summaries(bursts, session.measure(bursts, max(1, rounds // 4)), bases)
     for row in rows:
         build.stop(row.script)
         del session.programs.commands[row.program]
