@@ -1,4 +1,4 @@
-"""bench_test.py BUILD [TEST...] - the benchmark runs, says all that it promises, and leaves nothing. No figure is judged."""
+"""bench_test.py BUILD [TEST...] - the benchmark runs, says all that it promises, leaves nothing. No time is judged."""
 
 import glob
 import json
@@ -74,7 +74,7 @@ class Bench(unittest.TestCase):
             order = [row[f"{name}_us"] for name in ("p10", "median", "p90", "p99", "worst")]
             self.assertGreater(order[0], 0, row)
             self.assertEqual(sorted(order), order, row)
-            self.assertEqual(set(bases), set(row["to"]), row)
+            self.assertLessEqual(set(bases), set(row["to"]), row)
 
     def assert_served(self, result):
         """Every quickened run was its server's: a plain one in its place would be counted as its time."""
@@ -92,8 +92,11 @@ class Bench(unittest.TestCase):
         self.assertLessEqual({*BASES[:2], "quickened/hello/pipes", "quickened/hello/terminal"}, names)
         bases = ["python", "floor", "true"] if BASES[2] in names else ["python", "floor"]
         self.assert_rows(result["pause"]["rows"], names, lambda row: 2, bases)
-        slow = ("plain",)
-        self.assert_rows(result["burst"]["rows"], names, lambda row: 2 if row["how"] in slow else 20, bases)
+        self.assert_rows(result["burst"]["rows"], names, lambda row: 2 if row["how"] == "plain" else 20, bases)
+        for row in result["pause"]["rows"]:
+            if row["how"] == "quickened":
+                self.assertIn("plain", row["to"])
+                self.assertEqual(row["streams"] == "terminal", "terminal_us" in row)
         self.assert_served(result)
         self.assertIn("wait status 256", result["skipped"]["broken/pandas/pipes"])
         self.assertIn("not there", result["skipped"]["none"])

@@ -3,6 +3,8 @@
 import math
 import statistics
 
+# Of the same program, on pipes: what else runs it.
+OTHERS = ("plain", "bare-spare", "chg")
 BASES = {"python": "plain/pass/pipes", "true": "true/static/pipes", "floor": "floor/echo/pipes"}
 
 
@@ -29,9 +31,30 @@ def summary(row, samples, bases):
     return found
 
 
+def more(samples, base):
+    """The median of the rounds' differences."""
+    return statistics.median(statistics.median(block) - statistics.median(other)
+                             for block, other in zip(samples.runs, base.runs))
+
+
 def summaries(rows, measured, names=None):
     bases = {name: measured[row] for name, row in (names or BASES).items() if row in measured}
     return [summary(row, measured[row.name], bases) for row in rows if row.name in measured]
+
+
+def main_summaries(rows, measured):
+    """With ratios to the same program run by others, and what a terminal adds to the same row on pipes."""
+    found = summaries(rows, measured)
+    for row, entry in zip(rows, found):
+        program, samples = row.program.replace("-learned", ""), measured[row.name]
+        if row.how in ("plain", "floor", "true"):
+            continue
+        names = {how: f"{how}/{program}/pipes" for how in OTHERS if how != row.how}
+        entry["to"].update({how: ratio(samples, measured[name]) for how, name in names.items() if name in measured})
+        pipes = measured.get(f"{row.how}/{row.program}/pipes")
+        if row.streams == "terminal" and pipes:
+            entry["terminal_us"] = more(samples, pipes)
+    return found
 
 
 def comparison(rows, measured):

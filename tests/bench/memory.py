@@ -71,8 +71,9 @@ def server(session, name, streams):
     sessions = [pid for pid in below if program_of(pid) == "quicken-session"]
     sessions += [pid for leader in sessions for pid in children(leader)]
     pythons = [pid for pid in below if pid not in sessions]  # the template, then its spares
-    found = {"program": name, "streams": streams, "supervisor_kb": pss(supervisor), "template_kb": pss(pythons[0]),
-             "spares": len(pythons) - 1, "spares_kb": sum(map(pss, pythons[1:])), "sessions_kb": sum(map(pss, sessions))}
+    found = {"program": name, "streams": streams, "spares": len(pythons) - 1,
+             "supervisor_kb": pss(supervisor), "template_kb": pss(pythons[0]),
+             "spares_kb": sum(map(pss, pythons[1:])), "sessions_kb": sum(map(pss, sessions))}
     found["server_kb"] = sum(found[part] for part in ("supervisor_kb", "template_kb", "spares_kb", "sessions_kb"))
     build.stop(row.script)
     return found

@@ -151,7 +151,7 @@ def launcher_rows(programs, launchers):
         name, equals, command = text.partition("=")
         argv = shlex.split(command)
         if not name or not equals or not argv or "/" in name:
-            raise BenchError(f"--launcher {text}: NAME=COMMAND, where {{script}} is a program that imports numpy and pandas")
+            raise BenchError(f"--launcher {text}: it has to be NAME=COMMAND")
         script = programs.commands.get("pandas", programs.commands["hello"])[0]
         argv = [part.replace("{script}", script).replace("{python}", PYTHON) for part in argv]
         found = shutil.which(argv[0])

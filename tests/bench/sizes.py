@@ -36,7 +36,7 @@ def templates(session, megabytes, rounds, pause):
 
 
 def filled(env, kilobytes):
-    """`env` with as many variables as it takes; kilobytes are of 1000 bytes, or 2 MB would be beyond execve(2)'s limit."""
+    """`env` with as many variables as it takes; 1000 bytes a kilobyte, or 2 MB would be beyond execve(2)'s limit."""
     env = dict(env)
     missing = kilobytes * 1000 - sum(len(name) + len(value) + 2 for name, value in env.items())
     for number in range(max(0, missing) // VARIABLE + 1):

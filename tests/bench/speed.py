@@ -72,6 +72,7 @@ class Session:
             if row.build:
                 row.build.wait_ready(row.script)
             working.append(row)
+        # Plain ones know nothing of earlier runs.
         once = [dataclasses.replace(row, block=1, clients=1) for row in working if row.how not in ("plain", "true")]
         measure(self.driver, once, WARM_UP, 0.1)
         return working
@@ -94,14 +95,14 @@ def differences(rows, measured):
 
 def with_pause(session, rows, rounds, pause):
     measured = session.measure(rows, rounds, pause)
-    return {"pause_ms": pause * 1e3, "rounds": rounds, "rows": figures.summaries(rows, measured),
+    return {"pause_ms": pause * 1e3, "rounds": rounds, "rows": figures.main_summaries(rows, measured),
             "comparison": figures.comparison(rows, measured), "differences": differences(rows, measured)}
 
 
 def back_to_back(session, rows, rounds):
     rows = [dataclasses.replace(row, block=row.burst) for row in rows]
     measured = session.measure(rows, rounds)
-    return {"rounds": rounds, "rows": figures.summaries(rows, measured),
+    return {"rounds": rounds, "rows": figures.main_summaries(rows, measured),
             "comparison": figures.comparison(rows, measured), "differences": differences(rows, measured)}
 
 
