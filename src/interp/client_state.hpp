@@ -13,8 +13,7 @@
 
 namespace quicken::interp {
 
-/// Once, in a spare before it waits: what this process has itself, so that only differences cost a call
-/// later.
+/// Once, in the template: what it has itself its spares have too, so that only differences cost a call later.
 void note_own_state();
 
 /// Signal mask, resource limits, nice value, CPU affinity, scheduling policy, I/O priority

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client_state.hpp"
 #include "clock.hpp"
 #include "orphan.hpp"
 #include "output.hpp"
@@ -125,6 +126,7 @@ void announce(control::MessageKind kind, std::uint32_t slot, pid_t pid, int fd =
 /// First steps of a spare. It must not outlive the supervisor while it waits; whether that died before
 /// prctl took effect is seen by getppid() afterwards (prctl(2), PR_SET_PDEATHSIG).
 void start_spare(pid_t supervisor) {
+    pretouch();
     leave_streams();
     for (int* fd : {&template_.control, &template_.session_program}) {
         close(*fd);
@@ -146,6 +148,7 @@ void fork_point() {
     if (template_.learn[0] != '\0' && !call_bootstrap("begin_learning"))
         give_up_with_exception("at the fork point");
     if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
+    note_own_state();
     prepare_pretouch();
     const pid_t supervisor = getppid();
     announce(control::MessageKind::ready, 0, 0, trace);

@@ -41,8 +41,13 @@ def cause_of_end():
 
 def freeze():
     """Last thing before the first fork: what exists now is never looked at by a command's collector,
-    so that its pages stay shared."""
-    _own_import('gc').freeze()
+    so that its pages stay shared. Nothing is left to collect then, but what the interpreter keeps of released
+    tuples and such for the next ones is given back: by a command that would be a write to 500 pages."""
+    gc = _own_import('gc')
+    gc.freeze()
+    callbacks, gc.callbacks[:] = gc.callbacks[:], []
+    gc.collect()
+    gc.callbacks[:] = callbacks
 
 
 def after_fork():
@@ -53,26 +58,3 @@ def after_fork():
     renew_main_thread()
     renew_multiprocessing()
     register_kept()
-    _rehearse()
-
-
-def _rehearse():
-    """Does, while nobody waits, what a command is about to do, without an effect: the pages that this writes
-    (counts of references, above all) are the spare's own by then. A first write to a shared page costs
-    2.7 microseconds, and there are hundreds."""
-    environ = dict(posix.environ)
-    posix.environ.clear()
-    posix.environ.update(environ)
-    arguments = [str(number) for number in range(8)]
-    del arguments
-    for size in range(16, 1024, 16):
-        _kept = [bytes(size) for _ in range(4)]
-    gc = _own_import('gc')
-    callbacks, gc.callbacks[:] = gc.callbacks[:], []
-    gc.collect()
-    gc.callbacks[:] = callbacks
-    _open_files(gc)
-    for stream in (sys.stdout, sys.stderr):
-        if type(stream) is io.TextIOWrapper and not Output.pending:
-            stream.write('')
-            stream.flush()

@@ -21,7 +21,7 @@ namespace quicken::interp {
 namespace {
 
 constexpr long k_few_faults = 32;               // that a command may have without being looked at
-constexpr std::uint32_t k_most_written = 1792;  // pages: 7 MiB more in each spare
+constexpr std::uint32_t k_most_written = 1984;  // pages: a spare has less than 8 MiB of its own
 constexpr std::uint32_t k_most_read = 8192;     // pages, which all share
 constexpr std::uint32_t k_most_pause = 1024;    // commands
 constexpr std::size_t k_entries = 4096;         // of the pagemap at once
@@ -168,6 +168,9 @@ void pretouch() {
                     region.writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
         }
     }
+}
+
+void begin_to_count() {
     faults_before = count_faults();
 }
 

@@ -15,9 +15,12 @@ namespace quicken::interp {
 /// In the template, after the prelude and before the first fork.
 void prepare_pretouch();
 
-/// In a spare, when all else is done that it can do before its client comes (MADV_POPULATE_WRITE,
-/// Linux 5.14).
+/// In a spare, before it writes anything itself: many pages at once are cheaper than one by one
+/// (MADV_POPULATE_WRITE, Linux 5.14).
 void pretouch();
+
+/// In a spare, when it waits: what is touched from now on is its client's to wait for.
+void begin_to_count();
 
 /// In a command whose client has been told its end.
 void learn_touched();

@@ -316,11 +316,10 @@ void close_own() {
 }  // namespace
 
 void serve_one(std::uint32_t slot, bool passed) {
-    note_own_state();
     note_process_image();
     prepare_to_receive();
     prepare_comparison();
-    pretouch();
+    begin_to_count();
     static Received received;
     ucred peer{};
     int connection = meet(slot, passed, received, peer);
