@@ -235,12 +235,17 @@ void read_shebang(string_view line, Shebang& shebang) {
 
 /// Puts the script's first line, without its "#!", into `line`; an empty one
 /// if it has no such line. Returns nullptr, or why it cannot.
-const char* read_first_line(const char* path, char (&buffer)[k_shebang_size + 1], string_view& line) {
+const char* read_first_line(const char* path, char (&buffer)[k_shebang_size + 1], string_view& line,
+                            int* opened) {
     // O_NONBLOCK: the file may have been replaced by a FIFO since it was looked at.
     const int fd = sys::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return "the script cannot be opened";
     const long length = sys::read(fd, buffer, k_shebang_size);
-    sys::close(fd);
+    if (opened != nullptr) {
+        *opened = fd;
+    } else {
+        sys::close(fd);
+    }
     if (length < 0) return "the script cannot be read";
     string_view text(buffer, static_cast<std::size_t>(length));
     if (!starts_with(text, "#!")) return nullptr;
@@ -335,7 +340,7 @@ class Unordered {
 };
 
 /// Settings that an interpreter or its C library reads only at its start.
-bool is_start_setting(string_view entry) {
+bool is_start_setting(const char* entry) {
     for (const string_view prefix :
          {"PYTHON", "LD_", "LC_", "LANG=", "LANGUAGE=", "TZ=", "GLIBC_TUNABLES=", "MALLOC_"}) {
         if (starts_with(entry, prefix)) return true;
@@ -365,8 +370,8 @@ void add_groups(Unordered& sum) {
 /// The steps of resolve().
 class Resolver {
  public:
-    Resolver(char** environment, Storage& storage, Target& target)
-        : environment_(environment), storage_(storage), target_(target) {}
+    Resolver(char** environment, Storage& storage, Target& target, int* opened)
+        : environment_(environment), storage_(storage), target_(target), opened_(opened) {}
 
     void name_program(const char* name) {
         if (target_.what == wire::What::file) {
@@ -388,7 +393,7 @@ class Resolver {
         Shebang shebang{{}, TextBuffer(storage_.options)};
         if (script != nullptr && is_regular_) {
             string_view line;
-            note(read_first_line(script, buffer, line));
+            note(read_first_line(script, buffer, line, opened_));
             read_shebang(line, shebang);
             note(shebang.plain);
             target_.options = shebang.options.view();
@@ -401,8 +406,7 @@ class Resolver {
         if (!are_servable(target_.options))
             note("the #! line has interpreter options that a server cannot have");
         for (char** entry = environment_; *entry != nullptr; ++entry) {
-            const string_view text = *entry;
-            if (starts_with(text, "PYTHON")) check_setting(text);
+            if (starts_with(*entry, "PYTHON")) check_setting(*entry);
         }
     }
 
@@ -480,6 +484,7 @@ class Resolver {
     char** environment_;
     Storage& storage_;
     Target& target_;
+    int* opened_;
     bool is_regular_ = false;  // the script: nothing else is opened
 };
 
@@ -495,10 +500,12 @@ Invocation parse(char** argv) {
     return {Invocation::Form::run, wire::What::file, argv[1], nullptr, argv + 2, nullptr};
 }
 
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage) {
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
+               int* opened) {
+    if (opened != nullptr) *opened = -1;
     Target target{};
     target.what = what;
-    Resolver resolver(environment, storage, target);
+    Resolver resolver(environment, storage, target, opened);
     resolver.name_program(name);
     resolver.find_interpreter(what == wire::What::file ? name : nullptr, python);
     resolver.check_settings();
@@ -506,14 +513,18 @@ Target resolve(wire::What what, const char* name, const char* python, char** env
 }
 
 wire::Instance instance_of(const Target& target, char** environment) {
+    return instance_of(target, environment, sys::getegid());
+}
+
+wire::Instance instance_of(const Target& target, char** environment, gid_t group) {
     Unordered settings;
     for (char** entry = environment; *entry != nullptr; ++entry) {
+        if (!is_start_setting(*entry)) continue;
         const string_view text = *entry;
-        if (is_start_setting(text)) settings.add(text.data(), text.size());
+        settings.add(text.data(), text.size());
     }
     Unordered groups;
     add_groups(groups);
-    const gid_t group = sys::getegid();
 
     Hash hash;
     hash.add(k_version);
@@ -567,10 +578,7 @@ bool socket_directory(char** environment, char* text, std::size_t size) {
 
 const char* get_environment(char** environment, string_view name) {
     for (char** entry = environment; *entry != nullptr; ++entry) {
-        const string_view text = *entry;
-        if (starts_with(text, name) && text.size() > name.size() && text[name.size()] == '=') {
-            return *entry + name.size() + 1;
-        }
+        if (starts_with(*entry, name) && (*entry)[name.size()] == '=') return *entry + name.size() + 1;
     }
     return nullptr;
 }

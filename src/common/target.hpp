@@ -6,6 +6,8 @@
 // Storage, nothing is allocated and nothing throws.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -61,13 +63,17 @@ struct Target {
 /// script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python;
 /// python3 on PATH. Never opens anything but a regular file.
 /// Texts of the Target are NUL-terminated.
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage);
+/// `opened`: if the script is opened its fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the
+/// caller to close, who can do so when nobody waits for it; -1 otherwise.
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
+               int* opened = nullptr);
 
 /// The server for `target`: hashes it, the settings that an interpreter reads
 /// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,
 /// MALLOC_*; in any order), the effective group id, the supplementary groups
 /// of the calling process (in any order) and quicken's version.
-/// XXH3 (xxHash), 128 bits.
+/// XXH3 (xxHash), 128 bits. `group`: the effective group id, where it is known.
+wire::Instance instance_of(const Target& target, char** environment, gid_t group);
 wire::Instance instance_of(const Target& target, char** environment);
 
 /// 32 hexadecimal digits and a NUL.
