@@ -166,12 +166,21 @@ const char* make_absolute(string_view path, TextBuffer& text, char* buffer, std:
     return text.finish() ? nullptr : k_long_path;
 }
 
-template <std::size_t N>
-const char* absolute(string_view path, char (&buffer)[N], string_view& result) {
-    TextBuffer text(buffer);
-    const char* reason = make_absolute(path, text, buffer, N);
+char* room_in(Storage& storage) {
+    return storage.texts + storage.used;
+}
+
+/// The text that has been written where there was room.
+string_view keep(Storage& storage, const TextBuffer& text) {
+    storage.used += text.view().size() + 1;
+    return text.view();
+}
+
+const char* absolute(string_view path, Storage& storage, string_view& result) {
+    TextBuffer text(room_in(storage), wire::k_max_name);
+    const char* reason = make_absolute(path, text, room_in(storage), wire::k_max_name);
     if (reason != nullptr) text.adopt(0);
-    result = text.view();
+    result = keep(storage, text);
     return reason;
 }
 
@@ -378,26 +387,26 @@ class Resolver {
             const char* reason = identify(name, target_.script);
             is_regular_ = reason == nullptr;
             note(reason);
-            note(absolute(name, storage_.name, target_.name));
+            note(absolute(name, storage_, target_.name));
             return;
         }
-        TextBuffer text(storage_.name);
+        TextBuffer text(room_in(storage_), wire::k_max_name);
         if (!text.append(name).finish()) note("the name of the module is too long");
-        target_.name = text.view();
-        if (target_.what == wire::What::module) note(absolute(".", storage_.directory, target_.directory));
+        target_.name = keep(storage_, text);
+        if (target_.what == wire::What::module) note(absolute(".", storage_, target_.directory));
     }
 
     void find_interpreter(const char* script, const char* python) {
         if (python != nullptr) return find(python);
         char buffer[k_shebang_size + 1];
-        Shebang shebang{{}, TextBuffer(storage_.options)};
+        Shebang shebang{{}, TextBuffer(room_in(storage_), wire::k_max_options)};
         if (script != nullptr && is_regular_) {
             string_view line;
             note(read_first_line(script, buffer, line, opened_));
             read_shebang(line, shebang);
             note(shebang.plain);
-            target_.options = shebang.options.view();
         }
+        target_.options = keep(storage_, shebang.options);
         if (!shebang.python.empty()) return find(shebang.python);
         if (!use_virtual_environment()) find("python3");
     }
@@ -425,12 +434,12 @@ class Resolver {
 
     /// A path that cannot be made absolute still serves the plain run.
     void use(string_view path) {
-        const char* reason = absolute(path, storage_.interpreter, target_.interpreter);
+        const char* reason = absolute(path, storage_, target_.interpreter);
         note(reason);
         if (reason == nullptr) return;
-        TextBuffer text(storage_.interpreter);
+        TextBuffer text(room_in(storage_), wire::k_max_name);
         if (!text.append(path).finish()) return missing(path, ENAMETOOLONG);
-        target_.interpreter = text.view();
+        target_.interpreter = keep(storage_, text);
     }
 
     void find(string_view name) {
@@ -474,9 +483,9 @@ class Resolver {
         const char* cause = error == EACCES   ? "Permission denied"
                             : error == ENOENT ? "No such file or directory"
                                               : "File name too long";
-        TextBuffer text(storage_.reason);
+        TextBuffer text(room_in(storage_), Storage::k_reason);
         const bool fits = text.append(name).append(": ").append(cause).finish();
-        target_.plain = fits ? storage_.reason : cause;
+        target_.plain = fits ? keep(storage_, text).data() : cause;
         target_.interpreter = {};
         target_.interpreter_error = error;
     }
@@ -503,6 +512,7 @@ Invocation parse(char** argv) {
 Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
                int* opened) {
     if (opened != nullptr) *opened = -1;
+    storage.used = 0;
     Target target{};
     target.what = what;
     Resolver resolver(environment, storage, target, opened);

@@ -16,13 +16,13 @@
 
 namespace quicken {
 
-/// Room for the text that a Target refers to: it must outlive the Target.
+/// Room for the text that a Target refers to: it must outlive the Target. The texts lie one after the other:
+/// each page that is touched costs a process that lives so shortly more than a system call.
 struct Storage {
-    char name[wire::k_max_name];
-    char directory[wire::k_max_name];
-    char interpreter[wire::k_max_name];
-    char options[wire::k_max_options];
-    char reason[512];
+    static constexpr std::size_t k_reason = 512;
+    std::size_t used = 0;
+    // 1: the NUL of an attempt that failed.
+    char texts[3 * std::size_t{wire::k_max_name} + wire::k_max_options + k_reason + 1];
 };
 
 /// A command line of `quicken`, as typed.

@@ -17,10 +17,9 @@ namespace quicken::interp {
 /// later.
 void note_own_state();
 
-/// Signal mask, umask, resource limits, nice value, CPU affinity, scheduling policy, I/O priority
-/// and OOM score of process `client`. `mask` is the client's signal mask, bit N-1 for signal N. What the
-/// kernel does not let us take
-/// over (a hard limit that is lower here) is taken as far as it goes.
+/// Signal mask, umask, resource limits, nice value, CPU affinity, scheduling policy, I/O priority and OOM
+/// score of process `client`. `mask` is the client's signal mask, bit N-1 for signal N. What the kernel does
+/// not let us take over (a hard limit that is lower here) is taken as far as it goes.
 /// nullptr, or why a client like this must not be served: a server must not be a way out of a sandbox.
 /// `note` says what could not be taken over, "" if nothing.
 const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored, const char*& note);
