@@ -16,7 +16,7 @@ import harness
 
 MOST_CALLS = 12         # from exec to the request sent, that call included
 MOST_TO_ANSWER = 16     # to the wait for its answer: with the program's fds, which follow the request
-MOST_BYTES = 64 << 10   # of the client's file
+MOST_BYTES = 64 << 10   # of the client's file, and in memory
 
 TRACEME, SYSCALL, SETOPTIONS, GET_SYSCALL_INFO = 0, 24, 0x4200, 0x420E
 TRACESYSGOOD, EXITKILL = 1, 0x100000
@@ -24,6 +24,8 @@ SYSCALL_STOP = 5 | 0x80  # SIGTRAP, with TRACESYSGOOD
 ENTRY = 1
 INFO = struct.Struct("=B3xIQQQ6Q")  # ptrace_syscall_info at an entry: op, arch, ip, sp, nr, args
 CONNECT, SENDMSG, PPOLL = {"x86_64": (42, 46, 271), "aarch64": (203, 211, 73)}[platform.machine()]
+
+LOAD = 1  # PT_LOAD
 
 SCRIPT = f"#!{harness.PYTHON}\nif __name__ == '__main__':\n    print('served')\n"
 
@@ -119,8 +121,20 @@ class Calls:
 
 
 class Size(unittest.TestCase):
-    def test_small(self):
-        self.assertLess(os.path.getsize(harness.QUICKEN), MOST_BYTES)
+    def test_file(self):
+        with open(harness.QUICKEN, "rb") as file:
+            content = file.read()
+        if b".debug_info" in content:
+            self.skipTest("it has debugging information")
+        self.assertLess(len(content), MOST_BYTES)
+
+    def test_memory(self):
+        """What the kernel maps of it: its segments (elf(5))."""
+        with open(harness.QUICKEN, "rb") as file:
+            content = file.read()
+        start, size, count = (struct.unpack_from(form, content, at)[0] for form, at in (("=Q", 32), ("=H", 54), ("=H", 56)))
+        segments = [struct.unpack_from("=IIQQQQQQ", content, start + i * size) for i in range(count)]
+        self.assertLess(sum(segment[6] for segment in segments if segment[0] == LOAD), MOST_BYTES)
 
 
 if __name__ == "__main__":
