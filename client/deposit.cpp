@@ -11,19 +11,10 @@ namespace quicken::client {
 
 namespace {
 
-std::uint32_t open_streams() {
-    std::uint32_t mask = 0;
-    for (int fd = 0; fd < 3; ++fd) {
-        if (sys::fcntl(fd, F_GETFD) >= 0) mask |= 1U << static_cast<unsigned>(fd);
-    }
-    return mask;
-}
-
-/// One message with these fds, or -errno. Its byte means nothing.
+/// One message with these fds, or -errno.
 template <std::size_t k_count>
-long put(int socket, Passed<k_count>& passed) {
-    char byte = 0;
-    iovec part{&byte, 1};
+long put(int socket, Passed<k_count>& passed, const void* data, std::size_t size) {
+    iovec part{const_cast<void*>(data), size};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
@@ -31,42 +22,57 @@ long put(int socket, Passed<k_count>& passed) {
     return sys::sendmsg(socket, message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-long put_streams(int socket, std::uint32_t streams) {
+long put_streams(int socket, const wire::Inherited& inherited, std::uint32_t terminal) {
     Passed<4> passed;
     for (int fd = 0; fd < 3; ++fd) {
-        if ((streams >> static_cast<unsigned>(fd) & 1U) != 0) passed.add(fd);
+        if (((inherited.streams & ~terminal) >> static_cast<unsigned>(fd) & 1U) != 0) passed.add(fd);
     }
-    return put(socket, passed);
+    return put(socket, passed, &inherited, sizeof inherited);
+}
+
+long put_others(int socket, std::span<const std::uint32_t> numbers) {
+    Passed<wire::k_fds_per_message> passed;
+    for (const std::uint32_t number : numbers) {
+        if ((number & wire::k_terminal_fd) == 0) passed.add(static_cast<int>(number));
+    }
+    return put(socket, passed, numbers.data(), numbers.size_bytes());
 }
 
 }  // namespace
 
-const char* Deposit::make(std::uint32_t terminal, std::span<const std::uint32_t> inherited) {
+bool Deposit::open() {
     int ends[2];
-    if (sys::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, ends) < 0) return "no socket can be made";
+    if (sys::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, ends) < 0) return false;
     ours_ = lift(ends[0]);
     theirs_ = lift(ends[1]);
-    long sent = put_streams(ours_, streams_ & ~terminal);
-    if (sent == -EBADF) {  // one of the streams is closed: it is to stay so
-        streams_ = open_streams();
-        sent = put_streams(ours_, streams_ & ~terminal);
-    }
+    return true;
+}
+
+int Deposit::fill(std::uint32_t streams, std::uint32_t terminal,
+                  std::span<const std::uint32_t> inherited) const {
+    const auto others = static_cast<std::uint32_t>(inherited.size());
+    long sent = put_streams(ours_, {streams, others}, terminal);
     while (sent >= 0 && !inherited.empty()) {
-        Passed<wire::k_fds_per_message> passed;
-        while (!inherited.empty() && passed.length < CMSG_LEN(sizeof passed.fds)) {
-            if ((inherited.front() & wire::k_terminal_fd) == 0)
-                passed.add(static_cast<int>(inherited.front()));
-            inherited = inherited.subspan(1);
-        }
-        sent = put(ours_, passed);
+        const std::size_t count =
+            inherited.size() < wire::k_fds_per_message ? inherited.size() : wire::k_fds_per_message;
+        sent = put_others(ours_, inherited.first(count));
+        inherited = inherited.subspan(count);
     }
-    return sent < 0 ? "the file descriptors cannot be passed" : nullptr;
+    return sent < 0 ? static_cast<int>(sent) : 0;
 }
 
 /// Received without room for them, fds are closed by the kernel (unix(7)).
 void Deposit::withdraw() const {
     char byte;
     while (sys::receive(theirs_, &byte, 1, MSG_DONTWAIT) > 0) continue;
+}
+
+std::uint32_t open_streams() {
+    std::uint32_t mask = 0;
+    for (int fd = 0; fd < 3; ++fd) {
+        if (sys::fcntl(fd, F_GETFD) >= 0) mask |= 1U << static_cast<unsigned>(fd);
+    }
+    return mask;
 }
 
 }  // namespace quicken::client

@@ -63,11 +63,13 @@ const char* list(std::size_t& count) {
 
 }  // namespace
 
-const char* find_inherited(std::size_t ours, bool hole, std::span<std::uint32_t>& found) {
+bool none_is_inherited(std::size_t ours) {
     struct stat status;
-    const bool counted = sys::stat(k_directory, status) == 0 && status.st_size > 0;
-    found = {};
-    if (counted && !hole && static_cast<std::size_t>(status.st_size) == k_standard + ours) return nullptr;
+    return sys::stat(k_directory, status) == 0 &&
+           static_cast<std::size_t>(status.st_size) == k_standard + ours;
+}
+
+const char* list_inherited(std::span<std::uint32_t>& found) {
     std::size_t count = 0;
     if (const char* reason = list(count)) return reason;
     found = {numbers, count};

@@ -11,10 +11,13 @@
 
 namespace quicken::client {
 
-/// Their numbers, ascending; in memory of its own for the life of the process. `ours`: how many fds we have
-/// opened ourselves; `hole`: one of 0, 1 and 2 is closed. One system call where there are none (stat(2) of
-/// /proc/self/fd tells the number of open fds since Linux 6.2; before, they are listed).
-/// An empty reason means success; otherwise why only a plain run is right.
-const char* find_inherited(std::size_t ours, bool hole, std::span<std::uint32_t>& found);
+/// Whether there are none, where nothing but 0, 1 and 2, all open, and `ours` of our own is open besides: one
+/// system call (stat(2) of /proc/self/fd tells the number of open fds since Linux 6.2; before, it is
+/// unknown).
+bool none_is_inherited(std::size_t ours);
+
+/// Their numbers, ascending; in memory of its own for the life of the process.
+/// Returns nullptr, or why only a plain run is right.
+const char* list_inherited(std::span<std::uint32_t>& found);
 
 }  // namespace quicken::client

@@ -5,6 +5,7 @@
 #include "answer.hpp"
 #include "common/text.hpp"
 #include "connect.hpp"
+#include "descriptor.hpp"
 #include "fallback.hpp"
 #include "message.hpp"
 #include "relay.hpp"
@@ -31,7 +32,7 @@ int connect(Run& run, const wire::Instance& instance) {
 }
 
 [[noreturn]] void run_served(Run& run) {
-    const wire::Instance instance = instance_of(run.target, run.process.environment);
+    const wire::Instance instance = instance_of(run.target, run.process.environment, run.process.group);
     int fd = connect(run, instance);
     Outgoing request;
     if (const char* reason = prepare(run, instance, request)) run_plainly(run, reason);
@@ -40,6 +41,7 @@ int connect(Run& run, const wire::Instance& instance) {
     for (int retries = 0;; ++retries) {
         run.signals.block();
         if (const char* reason = send(run, fd, request)) run_plainly(run, reason);
+        if (const char* reason = fill_deposit(run, request)) run_plainly(run, reason);
         replies.start(fd);
         const Answer answer = await_answer(run, replies);
         if (answer.kind == Answer::Kind::plain) request.deposit.withdraw();
@@ -68,14 +70,16 @@ void run(const Process& process) {
     if (invocation.form == Invocation::Form::usage) die(2, {invocation.error, "; see quicken --help"});
 
     Storage storage;
+    int script;
     const Target target =
-        resolve(invocation.what, invocation.name, invocation.python, process.environment, storage);
+        resolve(invocation.what, invocation.name, invocation.python, process.environment, storage, &script);
     Run run{process,
             invocation,
             target,
             {},
             is_set(process, "QUICKEN_VERBOSE"),
-            ends_with(process.argv[0], "quicken-activated")};
+            ends_with(process.argv[0], "quicken-activated"),
+            lift(script)};
     if (is_set(process, "QUICKEN_DISABLE")) run_plainly(run, "QUICKEN_DISABLE is set");
     if (target.plain != nullptr) run_plainly(run, target.plain);
     run_served(run);

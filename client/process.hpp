@@ -16,7 +16,8 @@ struct Process {
     std::size_t argc;
     char** argv;
     char** environment;
-    uid_t user;  // effective
+    uid_t user;   // effective
+    gid_t group;  // effective
 };
 
 /// One run of a program, from its command line to its end.
@@ -27,6 +28,7 @@ struct Run {
     SignalMask signals;
     bool verbose;    // QUICKEN_VERBOSE
     bool activated;  // the activator has started us again
+    int script;      // its fd if it had to be read: there is time to close it once the request is sent; or -1
 };
 
 /// Set to anything but nothing and 0.

@@ -19,8 +19,8 @@ namespace quicken::client {
 
 namespace {
 
-constexpr long k_send_limit = 5;      // seconds without progress
-constexpr std::size_t k_own_fds = 2;  // the connection and the working directory
+constexpr long k_send_limit = 5;  // seconds without progress
+constexpr std::uint32_t k_all_streams = 7;
 
 struct Block {
     char* begin;
@@ -58,12 +58,6 @@ bool has_room_for_three(int fd) {
         if (copy >= 0) sys::close(copy);
     }
     return copies[2] >= 0;
-}
-
-mode_t current_umask() {
-    const mode_t mask = sys::umask(0);
-    sys::umask(mask);
-    return mask;
 }
 
 /// Takes off what has been sent; the fds went with the first byte.
@@ -124,26 +118,17 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     const Block environment = block_of(run.process.environment);
     if (!arguments.whole || !environment.whole) return "arguments or environment are not in one piece";
 
-    const int directory = sys::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    out.directory = lift(directory);
-    if (out.directory < 0) return "the working directory cannot be opened";
-    const bool hole = directory < 3;
-    out.terminal.open();
-    const std::size_t own_fds = k_own_fds + (out.terminal.exists() ? 1 : 0);
-    if (const char* reason = find_inherited(own_fds, hole, out.inherited)) return reason;
-
     wire::Request& request = out.request;
     request = {};
-    if (out.terminal.exists()) out.terminal.describe(request, out.inherited);
-    if (const char* reason = out.deposit.make(request.terminal, out.inherited)) return reason;
-    if (out.terminal.exists() && !has_room_for_three(out.directory))
+    out.terminal.open();
+    if (out.terminal.exists()) out.terminal.describe(request);
+    if (!out.deposit.open()) return "no socket can be made";
+    if (out.terminal.exists() && !has_room_for_three(out.terminal.fd()))
         return "too few file descriptors are left for a terminal";
     request.magic = wire::k_magic;
     request.protocol = wire::k_protocol;
     request.instance = instance;
     request.what = target.what;
-    request.umask = current_umask();
-    request.fd_mask = out.deposit.streams();
     request.name_length = length(target.name.size());
     request.directory_length = length(target.directory.size());
     request.interpreter_length = length(target.interpreter.size());
@@ -152,7 +137,6 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request.argv_length = length(first.size() + 1 + arguments.size);
     request.envc = environment.count;
     request.environ_length = length(environment.size);
-    request.extra_count = length(out.inherited.size());
     request.script = target.script;
 
     out.parts[0] = {&request, sizeof request};
@@ -163,7 +147,6 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     out.parts[5] = {const_cast<char*>(first.data()), first.size() + 1};
     out.parts[6] = {arguments.begin, arguments.size};
     out.parts[7] = {environment.begin, environment.size};
-    out.parts[8] = {const_cast<std::uint32_t*>(out.inherited.data()), out.inherited.size_bytes()};
     return nullptr;
 }
 
@@ -175,11 +158,29 @@ const char* send(const Run& run, int fd, Outgoing& out) {
     message.msg_iovlen = Outgoing::k_parts;
 
     out.request.signal_mask = run.signals.original();
-    Passed<2> passed;
+    Passed<1> passed;
     passed.add(out.deposit.socket());
-    passed.add(out.directory);
     passed.attach(message);
     return send_rest(run, fd, message);
+}
+
+const char* fill_deposit(Run& run, Outgoing& out) {
+    if (out.deposited) return nullptr;
+    if (run.script >= 0) sys::close(run.script);
+    const std::uint32_t terminal = out.request.terminal;
+    const std::size_t own_fds = 1 + Deposit::k_fds + (out.terminal.exists() ? 1 : 0);  // 1: the connection
+    if (!none_is_inherited(own_fds)) {
+        if (const char* reason = list_inherited(out.inherited)) return reason;
+        out.terminal.mark(out.inherited);
+    }
+    int error = out.deposit.fill(k_all_streams, terminal, out.inherited);
+    if (error == -EBADF) {  // one of the streams is closed, and is to stay so
+        if (const char* reason = list_inherited(out.inherited)) return reason;
+        out.terminal.mark(out.inherited);
+        error = out.deposit.fill(open_streams(), terminal, out.inherited);
+    }
+    out.deposited = true;
+    return error == 0 ? nullptr : "the file descriptors cannot be passed";
 }
 
 }  // namespace quicken::client

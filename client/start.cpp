@@ -13,6 +13,7 @@ extern "C" [[noreturn, gnu::used]] void quicken_start(unsigned long* stack) {
     while (*end != nullptr) ++end;
     for (auto* entry = reinterpret_cast<unsigned long*>(end + 1); entry[0] != AT_NULL; entry += 2) {
         if (entry[0] == AT_EUID) process.user = static_cast<uid_t>(entry[1]);
+        if (entry[0] == AT_EGID) process.group = static_cast<gid_t>(entry[1]);
     }
     quicken::client::run(process);
 }

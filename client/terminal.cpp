@@ -66,7 +66,7 @@ void Terminal::open() {
     if (fd_ < 0) fd_ = -1;
 }
 
-void Terminal::describe(wire::Request& request, std::span<std::uint32_t> inherited) {
+void Terminal::describe(wire::Request& request) {
     Size size{};
     if (!get(request.modes)) return;
     sys::ioctl(fd_, TIOCGWINSZ, &size);
@@ -86,6 +86,10 @@ void Terminal::describe(wire::Request& request, std::span<std::uint32_t> inherit
     // the signals of job control (a shell's command substitution) cannot ask.
     const bool first = (reads && alone && typed() == 0) || is_ignored(SIGTTIN) || is_ignored(SIGTTOU);
     if (first && in_foreground()) request.terminal |= wire::k_foreground;
+}
+
+void Terminal::mark(std::span<std::uint32_t> inherited) const {
+    if (!exists()) return;
     for (std::uint32_t& number : inherited) {
         if (is_terminal(static_cast<int>(number))) number |= wire::k_terminal_fd;
     }

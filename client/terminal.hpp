@@ -17,12 +17,13 @@ bool same_modes(const wire::Terminal& one, const wire::Terminal& other);
 
 class Terminal {
  public:
-    /// Finds the terminal, if there is one, and says so in the request. `inherited`: fds above 2, of which
-    /// those of the terminal are marked (wire::k_terminal_fd). Nothing of it is touched.
-    void describe(wire::Request& request, std::span<std::uint32_t> inherited);
-
-    /// Opens it. Before fds are counted: whether there is one more.
+    /// Opens it if there is one.
     void open();
+
+    /// Says in the request what it is like. Nothing of it is touched.
+    void describe(wire::Request& request);
+    /// Marks (wire::k_terminal_fd) those of fds above 2 that are the terminal.
+    void mark(std::span<std::uint32_t> inherited) const;
 
     /// -1 without one; owned by the process until its exec or end.
     int fd() const { return fd_; }

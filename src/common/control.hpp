@@ -48,8 +48,8 @@ struct Board {
     Slot slots[k_slots];
 };
 
-/// With `serve` and `misfit`: connection, working directory, deposit (wire.hpp), memfd of the request.
-inline constexpr int k_client_fds = 4;
+/// With `serve` and `misfit`: connection, deposit (wire.hpp), memfd of the request.
+inline constexpr int k_client_fds = 3;
 
 /// Which part of the program the template has run (the rungs of the ladder).
 /// On the lower one modules that the prelude has imported are, in advance, and the script is run from its

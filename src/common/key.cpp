@@ -153,10 +153,8 @@ const char* Key::other_place(const ClientView& client) {
             return differs("sys.argv[0]", "", 0);
     }
     if (cwd_.bytes == nullptr) return nullptr;
-    char link[64];
     char path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", client.directory);
-    const ssize_t length = readlink(link, path, sizeof path);
+    const ssize_t length = readlink(client.directory, path, sizeof path);
     if (length == static_cast<ssize_t>(cwd_.length) && memcmp(path, cwd_.bytes, cwd_.length) == 0)
         return nullptr;
     return differs("the working directory", "", 0);

@@ -22,11 +22,11 @@ inline constexpr char k_settled_variables[] =
 /// changes them with every command, a terminal with every window.
 inline constexpr char k_passing_variables[] = "_ SHLVL OLDPWD WINDOWID";
 
-/// A client's request, whose body is NUL-terminated, and an fd of its working directory.
+/// A client's request, whose body is NUL-terminated, and a link in /proc to its working directory.
 struct ClientView {
     const wire::Request& request;
     const char* body;
-    int directory;
+    const char* directory;
 };
 
 class Key {

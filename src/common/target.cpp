@@ -166,12 +166,21 @@ const char* make_absolute(string_view path, TextBuffer& text, char* buffer, std:
     return text.finish() ? nullptr : k_long_path;
 }
 
-template <std::size_t N>
-const char* absolute(string_view path, char (&buffer)[N], string_view& result) {
-    TextBuffer text(buffer);
-    const char* reason = make_absolute(path, text, buffer, N);
+char* room_in(Storage& storage) {
+    return storage.texts + storage.used;
+}
+
+/// The text that has been written where there was room.
+string_view keep(Storage& storage, const TextBuffer& text) {
+    storage.used += text.view().size() + 1;
+    return text.view();
+}
+
+const char* absolute(string_view path, Storage& storage, string_view& result) {
+    TextBuffer text(room_in(storage), wire::k_max_name);
+    const char* reason = make_absolute(path, text, room_in(storage), wire::k_max_name);
     if (reason != nullptr) text.adopt(0);
-    result = text.view();
+    result = keep(storage, text);
     return reason;
 }
 
@@ -235,12 +244,17 @@ void read_shebang(string_view line, Shebang& shebang) {
 
 /// Puts the script's first line, without its "#!", into `line`; an empty one
 /// if it has no such line. Returns nullptr, or why it cannot.
-const char* read_first_line(const char* path, char (&buffer)[k_shebang_size + 1], string_view& line) {
+const char* read_first_line(const char* path, char (&buffer)[k_shebang_size + 1], string_view& line,
+                            int* opened) {
     // O_NONBLOCK: the file may have been replaced by a FIFO since it was looked at.
     const int fd = sys::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return "the script cannot be opened";
     const long length = sys::read(fd, buffer, k_shebang_size);
-    sys::close(fd);
+    if (opened != nullptr) {
+        *opened = fd;
+    } else {
+        sys::close(fd);
+    }
     if (length < 0) return "the script cannot be read";
     string_view text(buffer, static_cast<std::size_t>(length));
     if (!starts_with(text, "#!")) return nullptr;
@@ -335,7 +349,7 @@ class Unordered {
 };
 
 /// Settings that an interpreter or its C library reads only at its start.
-bool is_start_setting(string_view entry) {
+bool is_start_setting(const char* entry) {
     for (const string_view prefix :
          {"PYTHON", "LD_", "LC_", "LANG=", "LANGUAGE=", "TZ=", "GLIBC_TUNABLES=", "MALLOC_"}) {
         if (starts_with(entry, prefix)) return true;
@@ -365,34 +379,34 @@ void add_groups(Unordered& sum) {
 /// The steps of resolve().
 class Resolver {
  public:
-    Resolver(char** environment, Storage& storage, Target& target)
-        : environment_(environment), storage_(storage), target_(target) {}
+    Resolver(char** environment, Storage& storage, Target& target, int* opened)
+        : environment_(environment), storage_(storage), target_(target), opened_(opened) {}
 
     void name_program(const char* name) {
         if (target_.what == wire::What::file) {
             const char* reason = identify(name, target_.script);
             is_regular_ = reason == nullptr;
             note(reason);
-            note(absolute(name, storage_.name, target_.name));
+            note(absolute(name, storage_, target_.name));
             return;
         }
-        TextBuffer text(storage_.name);
+        TextBuffer text(room_in(storage_), wire::k_max_name);
         if (!text.append(name).finish()) note("the name of the module is too long");
-        target_.name = text.view();
-        if (target_.what == wire::What::module) note(absolute(".", storage_.directory, target_.directory));
+        target_.name = keep(storage_, text);
+        if (target_.what == wire::What::module) note(absolute(".", storage_, target_.directory));
     }
 
     void find_interpreter(const char* script, const char* python) {
         if (python != nullptr) return find(python);
         char buffer[k_shebang_size + 1];
-        Shebang shebang{{}, TextBuffer(storage_.options)};
+        Shebang shebang{{}, TextBuffer(room_in(storage_), wire::k_max_options)};
         if (script != nullptr && is_regular_) {
             string_view line;
-            note(read_first_line(script, buffer, line));
+            note(read_first_line(script, buffer, line, opened_));
             read_shebang(line, shebang);
             note(shebang.plain);
-            target_.options = shebang.options.view();
         }
+        target_.options = keep(storage_, shebang.options);
         if (!shebang.python.empty()) return find(shebang.python);
         if (!use_virtual_environment()) find("python3");
     }
@@ -401,8 +415,7 @@ class Resolver {
         if (!are_servable(target_.options))
             note("the #! line has interpreter options that a server cannot have");
         for (char** entry = environment_; *entry != nullptr; ++entry) {
-            const string_view text = *entry;
-            if (starts_with(text, "PYTHON")) check_setting(text);
+            if (starts_with(*entry, "PYTHON")) check_setting(*entry);
         }
     }
 
@@ -421,12 +434,12 @@ class Resolver {
 
     /// A path that cannot be made absolute still serves the plain run.
     void use(string_view path) {
-        const char* reason = absolute(path, storage_.interpreter, target_.interpreter);
+        const char* reason = absolute(path, storage_, target_.interpreter);
         note(reason);
         if (reason == nullptr) return;
-        TextBuffer text(storage_.interpreter);
+        TextBuffer text(room_in(storage_), wire::k_max_name);
         if (!text.append(path).finish()) return missing(path, ENAMETOOLONG);
-        target_.interpreter = text.view();
+        target_.interpreter = keep(storage_, text);
     }
 
     void find(string_view name) {
@@ -470,9 +483,9 @@ class Resolver {
         const char* cause = error == EACCES   ? "Permission denied"
                             : error == ENOENT ? "No such file or directory"
                                               : "File name too long";
-        TextBuffer text(storage_.reason);
+        TextBuffer text(room_in(storage_), Storage::k_reason);
         const bool fits = text.append(name).append(": ").append(cause).finish();
-        target_.plain = fits ? storage_.reason : cause;
+        target_.plain = fits ? keep(storage_, text).data() : cause;
         target_.interpreter = {};
         target_.interpreter_error = error;
     }
@@ -480,6 +493,7 @@ class Resolver {
     char** environment_;
     Storage& storage_;
     Target& target_;
+    int* opened_;
     bool is_regular_ = false;  // the script: nothing else is opened
 };
 
@@ -495,10 +509,13 @@ Invocation parse(char** argv) {
     return {Invocation::Form::run, wire::What::file, argv[1], nullptr, argv + 2, nullptr};
 }
 
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage) {
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
+               int* opened) {
+    if (opened != nullptr) *opened = -1;
+    storage.used = 0;
     Target target{};
     target.what = what;
-    Resolver resolver(environment, storage, target);
+    Resolver resolver(environment, storage, target, opened);
     resolver.name_program(name);
     resolver.find_interpreter(what == wire::What::file ? name : nullptr, python);
     resolver.check_settings();
@@ -506,14 +523,18 @@ Target resolve(wire::What what, const char* name, const char* python, char** env
 }
 
 wire::Instance instance_of(const Target& target, char** environment) {
+    return instance_of(target, environment, sys::getegid());
+}
+
+wire::Instance instance_of(const Target& target, char** environment, gid_t group) {
     Unordered settings;
     for (char** entry = environment; *entry != nullptr; ++entry) {
+        if (!is_start_setting(*entry)) continue;
         const string_view text = *entry;
-        if (is_start_setting(text)) settings.add(text.data(), text.size());
+        settings.add(text.data(), text.size());
     }
     Unordered groups;
     add_groups(groups);
-    const gid_t group = sys::getegid();
 
     Hash hash;
     hash.add(k_version);
@@ -567,10 +588,7 @@ bool socket_directory(char** environment, char* text, std::size_t size) {
 
 const char* get_environment(char** environment, string_view name) {
     for (char** entry = environment; *entry != nullptr; ++entry) {
-        const string_view text = *entry;
-        if (starts_with(text, name) && text.size() > name.size() && text[name.size()] == '=') {
-            return *entry + name.size() + 1;
-        }
+        if (starts_with(*entry, name) && (*entry)[name.size()] == '=') return *entry + name.size() + 1;
     }
     return nullptr;
 }

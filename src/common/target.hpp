@@ -6,6 +6,8 @@
 // Storage, nothing is allocated and nothing throws.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -14,13 +16,13 @@
 
 namespace quicken {
 
-/// Room for the text that a Target refers to: it must outlive the Target.
+/// Room for the text that a Target refers to: it must outlive the Target. The texts lie one after the other:
+/// each page that is touched costs a process that lives so shortly more than a system call.
 struct Storage {
-    char name[wire::k_max_name];
-    char directory[wire::k_max_name];
-    char interpreter[wire::k_max_name];
-    char options[wire::k_max_options];
-    char reason[512];
+    static constexpr std::size_t k_reason = 512;
+    std::size_t used = 0;
+    // 1: the NUL of an attempt that failed.
+    char texts[3 * std::size_t{wire::k_max_name} + wire::k_max_options + k_reason + 1];
 };
 
 /// A command line of `quicken`, as typed.
@@ -61,13 +63,17 @@ struct Target {
 /// script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python;
 /// python3 on PATH. Never opens anything but a regular file.
 /// Texts of the Target are NUL-terminated.
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage);
+/// `opened`: if the script is opened its fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the
+/// caller to close, who can do so when nobody waits for it; -1 otherwise.
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
+               int* opened = nullptr);
 
 /// The server for `target`: hashes it, the settings that an interpreter reads
 /// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,
 /// MALLOC_*; in any order), the effective group id, the supplementary groups
 /// of the calling process (in any order) and quicken's version.
-/// XXH3 (xxHash), 128 bits.
+/// XXH3 (xxHash), 128 bits. `group`: the effective group id, where it is known.
+wire::Instance instance_of(const Target& target, char** environment, gid_t group);
 wire::Instance instance_of(const Target& target, char** environment);
 
 /// 32 hexadecimal digits and a NUL.

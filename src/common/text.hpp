@@ -11,6 +11,14 @@ inline bool starts_with(std::string_view text, std::string_view prefix) {
     return text.size() >= prefix.size() && std::string_view(text.data(), prefix.size()) == prefix;
 }
 
+/// The same of a text whose length nobody needs to know: an environment is long.
+inline bool starts_with(const char* text, std::string_view prefix) {
+    for (const char c : prefix) {
+        if (*text++ != c) return false;
+    }
+    return true;
+}
+
 inline bool ends_with(std::string_view text, std::string_view suffix) {
     return text.size() >= suffix.size() &&
            std::string_view(text.data() + (text.size() - suffix.size()), suffix.size()) == suffix;

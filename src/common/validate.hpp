@@ -13,7 +13,7 @@
 
 namespace quicken::wire {
 
-inline constexpr int k_request_fds = 2;  // the deposit and the working directory
+inline constexpr int k_request_fds = 1;  // the deposit
 
 /// Offsets of a body's parts, in bytes. Valid only after check_header.
 constexpr std::size_t directory_offset(const Request& request) {
@@ -32,10 +32,6 @@ constexpr std::size_t environ_offset(const Request& request) {
     return argv_offset(request) + request.argv_length;
 }
 
-constexpr std::size_t extra_offset(const Request& request) {
-    return environ_offset(request) + request.environ_length;
-}
-
 /// nullptr and the size of the body, or what is wrong.
 inline const char* check_header(const Request& request, std::uint32_t& size) {
     if (request.magic != k_magic) return "not a request";
@@ -47,11 +43,9 @@ inline const char* check_header(const Request& request, std::uint32_t& size) {
     if (request.argc == 0 || request.argc > k_max_strings || request.envc > k_max_strings) {
         return "too many or too few strings in the request";
     }
-    if (request.extra_count > k_max_extra) return "too many file descriptors in the request";
     const std::uint64_t sum = std::uint64_t{request.name_length} + request.directory_length +
                               request.interpreter_length + request.options_length + request.argv_length +
-                              request.environ_length +
-                              std::uint64_t{request.extra_count} * sizeof(std::uint32_t);
+                              request.environ_length;
     if (sum > k_max_body) return "the request is larger than 8 MiB";
     size = static_cast<std::uint32_t>(sum);
     return nullptr;
@@ -79,14 +73,11 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
     if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
         return "the request names nothing that can be run";
     }
-    if ((request.terminal & ~(request.fd_mask | k_has_terminal | k_foreground)) != 0 ||
+    if ((request.terminal & ~(7U | k_has_terminal | k_foreground)) != 0 ||
         ((request.terminal & k_has_terminal) == 0 && request.terminal != 0)) {
         return "the request's terminal is not what it says";
     }
-    if ((request.fd_mask & ~7U) != 0 || request.umask > 0777 || fd_count != k_request_fds) {
-        return "the request's fds are not what it says";
-    }
-    return nullptr;
+    return fd_count == k_request_fds ? nullptr : "the request's fds are not what it says";
 }
 
 }  // namespace quicken::wire

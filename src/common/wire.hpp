@@ -2,14 +2,17 @@
 // Unix stream socket between processes of one user on one machine: native
 // byte order, native alignment.
 //
-// A client sends one Request, its body, and with the first byte two fds
-// (SCM_RIGHTS): the deposit and an O_PATH fd of its working directory. The
-// deposit is a SOCK_SEQPACKET socket whose queue holds the fds that the program
-// inherits: a first message with those named by Request::fd_mask, ascending,
-// then messages of k_fds_per_message at most (unix(7), SCM_MAX_FD) with those
-// above 2. The client has the socket too and withdraws them if it gives up. Fds of its controlling terminal
-// are not among them: the command has a terminal of its own there (session.hpp), whose master comes with
-// `started`. The client then only reads: zero or more replies, of which `started` is the commit point. Until
+// A client sends one Request, its body, and with the first byte one fd
+// (SCM_RIGHTS): the deposit, a SOCK_SEQPACKET socket into whose queue it puts,
+// right after, the fds that the program inherits: a first message, Inherited,
+// with those of 0, 1 and 2 that are open, ascending, then messages of
+// k_fds_per_message at most (unix(7), SCM_MAX_FD) with those above 2, the data
+// of which are their numbers (uint32_t, ascending). A server needs them last, so it can begin meanwhile.
+// The client has the socket too and withdraws them if it gives up. Fds of its controlling terminal are not
+// among them: the command has a terminal of its own there (session.hpp), whose master comes with `started`.
+// What else a program inherits (working directory, umask, limits, ...) the server reads from the client's
+// process, which waits: SO_PEERCRED names it, and it is there as long as `started` can be sent.
+// The client then only reads: zero or more replies, of which `started` is the commit point. Until
 // a client has seen `started` its program has not been run and will not be once the client has shut the
 // connection down: the server's send of `started` and the client's shutdown(2) are ordered by the client
 // socket's own lock (unix(7)), so that either the client finds `started` in its queue after the shutdown, or
@@ -24,7 +27,7 @@
 namespace quicken::wire {
 
 inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
-inline constexpr std::uint32_t k_protocol = 3;
+inline constexpr std::uint32_t k_protocol = 4;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
@@ -77,15 +80,12 @@ inline constexpr std::uint32_t k_has_terminal = 8;  // the client has a controll
 inline constexpr std::uint32_t k_foreground = 16;   // the command may read it at once
 
 /// The body follows in this order: name, directory, interpreter (no NUL),
-/// options, argv, environ (each string ends with a NUL), then extra_count
-/// numbers (uint32_t, ascending, not aligned). Its size is the sum of the lengths.
+/// options, argv, environ (each string ends with a NUL). Its size is the sum of the lengths.
 struct Request {
     std::uint32_t magic;
     std::uint32_t protocol;
     Instance instance;
     What what;
-    std::uint32_t umask;
-    std::uint32_t fd_mask;             // bit N: fd N (0, 1, 2) is open
     std::uint32_t name_length;         // absolute path, module, or module:function
     std::uint32_t directory_length;    // of a module: the working directory; otherwise 0
     std::uint32_t interpreter_length;  // absolute path
@@ -94,11 +94,16 @@ struct Request {
     std::uint32_t argv_length;
     std::uint32_t envc;
     std::uint32_t environ_length;
-    std::uint32_t extra_count;  // fds above 2 that are passed; their numbers are the body's last part
+    std::uint32_t terminal;     // bit N: fd N (0, 1, 2) is the terminal, and not in the deposit; k_* bits
     std::uint64_t signal_mask;  // bit N-1: signal N is blocked
     Identity script;            // of a file; otherwise all 0
-    std::uint32_t terminal;     // bit N: fd N (0, 1, 2) is the terminal, and not in the deposit; k_* bits
     Terminal modes;             // all 0 without a terminal
+};
+
+/// The first message of a deposit.
+struct Inherited {
+    std::uint32_t streams;  // bit N: fd N (0, 1, 2) is open
+    std::uint32_t others;   // fds above 2, of which messages follow
 };
 
 enum class ReplyKind : std::uint32_t {
@@ -119,6 +124,6 @@ struct Reply {
     std::uint32_t length;  // bytes of text that follow; at most k_max_reply_text
 };
 
-static_assert(sizeof(Request) == 168 && sizeof(Terminal) == 44 && sizeof(Reply) == 16);
+static_assert(sizeof(Request) == 160 && sizeof(Terminal) == 44 && sizeof(Reply) == 16);
 
 }  // namespace quicken::wire

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ struct Status {
     std::uint64_t capabilities = 0;
     unsigned no_new_privileges = 0;
     unsigned seccomp = 0;
+    mode_t umask = 0;
 };
 
 constexpr const char* k_namespace_names[] = {"mnt", "net", "pid", "user", "ipc", "uts"};
@@ -58,9 +60,9 @@ bool read_file(const char* path, char* text, std::size_t size) {
     return true;
 }
 
-std::uint64_t hexadecimal(const char* text, const char* name) {
+std::uint64_t number(const char* text, const char* name, int base = 16) {
     const char* line = strstr(text, name);
-    return line != nullptr ? strtoull(line + strlen(name), nullptr, 16) : 0;
+    return line != nullptr ? strtoull(line + strlen(name), nullptr, base) : 0;
 }
 
 bool read_status(pid_t pid, Status& status) {
@@ -68,11 +70,12 @@ bool read_status(pid_t pid, Status& status) {
     char text[4096];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
     if (!read_file(path, text, sizeof text)) return false;
-    status.blocked = hexadecimal(text, "\nSigBlk:\t");
-    status.ignored = hexadecimal(text, "\nSigIgn:\t");
-    status.capabilities = hexadecimal(text, "\nCapEff:\t");
-    status.no_new_privileges = static_cast<unsigned>(hexadecimal(text, "\nNoNewPrivs:\t"));
-    status.seccomp = static_cast<unsigned>(hexadecimal(text, "\nSeccomp:\t"));
+    status.blocked = number(text, "\nSigBlk:\t");
+    status.ignored = number(text, "\nSigIgn:\t");
+    status.capabilities = number(text, "\nCapEff:\t");
+    status.no_new_privileges = static_cast<unsigned>(number(text, "\nNoNewPrivs:\t"));
+    status.umask = static_cast<mode_t>(number(text, "\nUmask:\t", 8));
+    status.seccomp = static_cast<unsigned>(number(text, "\nSeccomp:\t"));
     return true;
 }
 
@@ -179,10 +182,17 @@ const char* adopt_state(pid_t client, std::uint64_t mask, std::uint64_t& ignored
     note = adopt_limits(client) ? "" : "a resource limit is lower, as it is for the server";
     adopt_scheduling(client);
     adopt_oom_score(client);
+    umask(theirs.umask);
     ignored = theirs.ignored;
     // In this process's own words: the kernel's set is 64 bits, glibc's is larger.
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
     return nullptr;
+}
+
+const char* directory_of(pid_t client) {
+    static char path[32];
+    snprintf(path, sizeof path, "/proc/%d/cwd", client);
+    return path;
 }
 
 bool blocks_signal(pid_t pid, int signal) {

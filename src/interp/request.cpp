@@ -1,6 +1,7 @@
 #include "request.hpp"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -71,6 +72,32 @@ bool receive_all(int connection, char* data, std::size_t size, std::size_t have,
     return true;
 }
 
+constexpr const char* k_withdrawn = "the client has withdrawn";
+constexpr const char* k_wrong_fds = "the request's fds are not what it says";
+
+/// The next message of the deposit: the client fills it while we read its request.
+ssize_t receive_deposited(Received& received, void* data, std::size_t size, double deadline) {
+    for (;;) {
+        const ssize_t got = receive_part(received.deposit, data, size, received, MSG_DONTWAIT);
+        const double left = deadline - now();
+        if (got >= 0 || errno != EAGAIN || left <= 0) return got;
+        pollfd poll_{received.deposit, POLLIN, 0};
+        poll(&poll_, 1, static_cast<int>(left * 1000) + 1);
+    }
+}
+
+const char* take_others(Received& received, double deadline) {
+    for (std::uint32_t count = 0; count < received.inherited.others;) {
+        const std::size_t room = (received.inherited.others - count) * sizeof(std::uint32_t);
+        const ssize_t got = receive_deposited(received, received.numbers + count, room, deadline);
+        if (got <= 0) return k_withdrawn;
+        const auto some = static_cast<std::uint32_t>(static_cast<std::size_t>(got) / sizeof(std::uint32_t));
+        if (some == 0) return k_wrong_fds;
+        count += some;
+    }
+    return nullptr;
+}
+
 }  // namespace
 
 void prepare_to_receive() {
@@ -105,14 +132,12 @@ const char* receive_request(int connection, Received& received) {
     if (const char* wrong = wire::check_body(received.request, received.body, received.fd_count))
         return wrong;
     received.deposit = received.fds[0];
-    received.directory = received.fds[1];
     received.fd_count = 0;
     return nullptr;
 }
 
-const char* adopt_request(int memory, int directory, int deposit, Received& received) {
+const char* adopt_request(int memory, int deposit, Received& received) {
     received.deposit = deposit;
-    received.directory = directory;
     wire::Request& request = received.request;
     const bool has_header = pread(memory, &request, sizeof request, 0) == sizeof request;
     if (!has_header) return "the request was lost on its way";
@@ -138,18 +163,20 @@ int share_request(const Received& received) {
     return -1;
 }
 
-/// The client has put all of them in before it sent the request.
 const char* take_deposit(Received& received) {
-    int wanted = __builtin_popcount(received.deposited());
-    for (std::uint32_t i = 0; i < received.request.extra_count; ++i)
-        wanted += received.extra_is_terminal(i) ? 0 : 1;
-    char byte = 0;
-    while (received.fd_count < wanted) {
-        if (receive_part(received.deposit, &byte, 1, received, MSG_DONTWAIT) <= 0)
-            return "the client has withdrawn";
+    const double deadline = now() + wire::k_request_timeout;
+    wire::Inherited& inherited = received.inherited;
+    if (receive_deposited(received, &inherited, sizeof inherited, deadline) != sizeof inherited)
+        return k_withdrawn;
+    if ((inherited.streams & ~7U) != 0 || (received.request.terminal & 7U & ~inherited.streams) != 0 ||
+        inherited.others > wire::k_max_extra) {
+        return k_wrong_fds;
     }
+    if (const char* wrong = take_others(received, deadline)) return wrong;
+    int wanted = __builtin_popcount(received.deposited());
+    for (std::uint32_t i = 0; i < inherited.others; ++i) wanted += received.extra_is_terminal(i) ? 0 : 1;
     close(received.deposit);
-    return received.fd_count == wanted ? nullptr : "the request's fds are not what it says";
+    return received.fd_count == wanted ? nullptr : k_wrong_fds;
 }
 
 }  // namespace quicken::interp

@@ -1,8 +1,6 @@
 // A client's request as a spare receives it.
 #pragma once
 
-#include <string.h>
-
 #include "common/validate.hpp"
 
 namespace quicken::interp {
@@ -15,27 +13,23 @@ struct Received {
     char* body = nullptr;    // request's body and one NUL
     std::uint32_t size = 0;  // of the body
     int deposit = -1;
-    int directory = -1;
-    int fds[k_max_passed];  // from the deposit, in its order: the first fd_count are valid
+    // From the deposit; what nearly every run needs is in one page.
+    wire::Inherited inherited{};
     int fd_count = 0;
+    int fds[k_max_passed];                     // in its order: the first fd_count are valid
+    std::uint32_t numbers[wire::k_max_extra];  // of fds above 2, as the client has them
 
     const char* arguments() const { return body + wire::argv_offset(request); }
     char* environment() const { return body + wire::environ_offset(request); }
     /// Number that the client has the `index`th fd above 2 at.
     int extra_number(std::uint32_t index) const {
-        std::uint32_t number = 0;
-        memcpy(&number, body + wire::extra_offset(request) + index * sizeof number, sizeof number);
-        return static_cast<int>(number & ~wire::k_terminal_fd);
+        return static_cast<int>(numbers[index] & ~wire::k_terminal_fd);
     }
     /// That fd is the client's controlling terminal, and not in the deposit.
-    bool extra_is_terminal(std::uint32_t index) const {
-        std::uint32_t number = 0;
-        memcpy(&number, body + wire::extra_offset(request) + index * sizeof number, sizeof number);
-        return (number & wire::k_terminal_fd) != 0;
-    }
+    bool extra_is_terminal(std::uint32_t index) const { return (numbers[index] & wire::k_terminal_fd) != 0; }
     bool has_terminal() const { return (request.terminal & wire::k_has_terminal) != 0; }
     /// fds 0, 1 and 2 that are in the deposit.
-    std::uint32_t deposited() const { return request.fd_mask & ~request.terminal; }
+    std::uint32_t deposited() const { return inherited.streams & ~request.terminal; }
 };
 
 /// Once, in a spare before it waits.
@@ -45,14 +39,15 @@ void prepare_to_receive();
 /// Never blocks longer than k_request_timeout.
 const char* receive_request(int connection, Received& received);
 
-/// The same of a request that somebody else has read: `memory` holds it, `deposit` and `directory` came with
-/// it; all are `received`'s from now on.
-const char* adopt_request(int memory, int directory, int deposit, Received& received);
+/// The same of a request that somebody else has read: `memory` holds it, `deposit` came with it; both are
+/// `received`'s from now on.
+const char* adopt_request(int memory, int deposit, Received& received);
 
 /// A memfd for that; -1 if it cannot be made.
 int share_request(const Received& received);
 
-/// Receives the program's fds from the deposit, which is closed. nullptr, or what is wrong.
+/// Receives the program's fds from the deposit, which is closed. nullptr, or what is wrong. Never blocks
+/// longer than k_request_timeout.
 const char* take_deposit(Received& received);
 
 }  // namespace quicken::interp

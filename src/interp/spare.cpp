@@ -112,17 +112,17 @@ void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     snprintf(message.text, sizeof message.text, "%s", reason);
     const int memory = share_request(received);
     if (memory < 0) refuse(connection, reason);
-    const int fds[control::k_client_fds] = {connection, received.directory, received.deposit, memory};
+    const int fds[control::k_client_fds] = {connection, received.deposit, memory};
     if (send_packet(template_.handoff, message, fds, control::k_client_fds) != 0) refuse(connection, reason);
     _exit(0);
 }
 
-/// fds 0, 1 and 2 as the client has them, working directory, umask. nullptr, or what failed.
+/// fds 0, 1 and 2 as the client has them. nullptr, or what failed.
 const char* take_streams(Received& received) {
     const wire::Request& request = received.request;
     int next = 0;
     for (int fd = 0; fd < 3; ++fd) {
-        if ((request.fd_mask >> fd & 1) == 0) {
+        if ((received.inherited.streams >> fd & 1) == 0) {
             close(fd);
         } else if ((request.terminal >> fd & 1) != 0) {
             if (dup2(template_.session.terminal, fd) != fd) return "cannot take the terminal";
@@ -130,10 +130,7 @@ const char* take_streams(Received& received) {
             return "cannot take the client's fds";
         }
     }
-    if (fchdir(received.directory) != 0) return "cannot enter the client's working directory";
-    close(received.directory);
     for (int i = 0; i < next; ++i) close(received.fds[i]);
-    umask(request.umask);
     return nullptr;
 }
 
@@ -149,7 +146,7 @@ bool move_above(int& fd, int least) {
 /// fds above 2 at the client's own numbers. All first leave the range of those numbers, so that none is
 /// overwritten before it has been placed. nullptr, or what failed.
 const char* take_extra_fds(Received& received, int& connection) {
-    const std::uint32_t count = received.request.extra_count;
+    const std::uint32_t count = received.inherited.others;
     if (count == 0) return nullptr;
     int* passed = received.fds + __builtin_popcount(received.deposited());
     int* const end = received.fds + received.fd_count;
@@ -244,6 +241,7 @@ const char* become_client(int& connection, pid_t client, Received& received) {
         if (const char* failed = attach_session(session, received.request, client))
             refuse(connection, failed);
     }
+    if (chdir(directory_of(client)) != 0) refuse(connection, "cannot enter the client's working directory");
     if (const char* failed = take_deposit(received)) refuse(connection, failed);
     if (const char* failed = take_streams(received)) refuse(connection, failed);
     if (const char* failed = take_extra_fds(received, connection)) refuse(connection, failed);
@@ -279,14 +277,14 @@ int meet(std::uint32_t slot, bool passed, Received& received, ucred& peer) {
     const int connection = moved_up(accepted);
     if (const char* stranger = check_peer(connection, peer)) refuse(connection, stranger);
     const char* wrong =
-        passed ? adopt_request(fds[3], fds[1], fds[2], received) : receive_request(connection, received);
+        passed ? adopt_request(fds[2], fds[1], received) : receive_request(connection, received);
     if (wrong != nullptr && wrong[0] == '\0') _exit(0);
     if (wrong != nullptr) refuse(connection, wrong);
     return connection;
 }
 
 /// Ends the spare unless it is the right one for its client.
-void verify_client(int connection, const Received& received, std::uint32_t slot, bool passed) {
+void verify_client(int connection, pid_t client, const Received& received, std::uint32_t slot, bool passed) {
     if (!(received.request.instance == template_.instance))
         refuse(connection, "the request is for another server");
     if (is_in_doubt()) {
@@ -299,7 +297,8 @@ void verify_client(int connection, const Received& received, std::uint32_t slot,
         hand_over(connection, control::MessageKind::stale, slot);
         _exit(0);
     }
-    if (const char* other = compare_key(received)) pass_on(connection, received, slot, passed, other);
+    if (const char* other = compare_key(received, directory_of(client)))
+        pass_on(connection, received, slot, passed, other);
     if (received.has_terminal() && template_.session.leader < 0) {
         hand_over(connection, control::MessageKind::needs_session, slot);
         _exit(0);
@@ -323,7 +322,7 @@ void serve_one(std::uint32_t slot, bool passed) {
     static Received received;
     ucred peer{};
     int connection = meet(slot, passed, received, peer);
-    verify_client(connection, received, slot, passed);
+    verify_client(connection, peer.pid, received, slot, passed);
     const char* note = become_client(connection, peer.pid, received);
     hand_over(connection, control::MessageKind::handoff, slot);
     close_own();

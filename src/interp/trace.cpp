@@ -225,8 +225,8 @@ void prepare_comparison() {
     key->prepare();
 }
 
-const char* compare_key(const Received& received) {
-    return key->difference({received.request, received.body, received.directory});
+const char* compare_key(const Received& received, const char* directory) {
+    return key->difference({received.request, received.body, directory});
 }
 
 bool files_changed(bool all) {

@@ -16,7 +16,7 @@ int make_last_trace();
 void prepare_comparison();
 
 /// nullptr, or why the template is not right for the client (common/key.hpp).
-const char* compare_key(const Received& received);
+const char* compare_key(const Received& received, const char* directory);
 
 /// Whether a file or directory of the trace has changed, of those where nobody is told of changes
 /// (inotify(7)) or, with `all`, of all. Nothing to look at costs nothing.

@@ -126,8 +126,8 @@ void Connection::read() {
     if (const char* wrong = wire::check_body(request, program.body.data(), static_cast<int>(fds_.size()))) {
         return refuse(wrong);
     }
+    if (!program.look_at_client(socket_.get())) return refuse("the client's state cannot be read");
     deposit_ = std::move(fds_[0]);
-    program.directory = std::move(fds_[1]);
     program_ = std::make_shared<const Program>(std::move(program));
     finish(true);
 }

@@ -56,7 +56,7 @@ bool send_client(int socket, const Connection& client) {
     if (!memory) return false;
     control::Message message{};
     message.kind = control::MessageKind::serve;
-    const FdArray fds{client.socket(), client.program()->directory.get(), client.deposit(), memory.get()};
+    const FdArray fds{client.socket(), client.deposit(), memory.get()};
     iovec part{&message, sizeof message};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fds)> ancillary{};
     msghdr header{};

@@ -1,7 +1,12 @@
 #include "program.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "common/target.hpp"
@@ -18,9 +23,37 @@ std::vector<const char*> strings(const std::string& body, std::size_t offset, st
     return found;
 }
 
+/// A line of /proc/PID/status (proc(5)).
+std::optional<mode_t> umask_of(pid_t pid) {
+    const Fd file(open(fmt::format("/proc/{}/status", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    std::array<char, 4096> text{};
+    if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return std::nullopt;
+    constexpr std::string_view k_name = "\nUmask:\t";
+    const char* line = std::strstr(text.data(), k_name.data());
+    if (line == nullptr) return std::nullopt;
+    return static_cast<mode_t>(std::strtoul(line + k_name.size(), nullptr, 8));
+}
+
+/// A pid is its own as long as it is connected.
+bool is_connected(int connection) {
+    char byte = 0;
+    return recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 }  // namespace
 
-std::optional<Program> Program::read(const Fd& memory, Fd directory) {
+bool Program::look_at_client(int connection) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid == 0) return false;
+    const std::string path = fmt::format("/proc/{}/cwd", peer.pid);
+    directory.reset(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const std::optional<mode_t> mask = umask_of(peer.pid);
+    umask = mask.value_or(0);
+    return directory && mask && is_connected(connection);
+}
+
+std::optional<Program> Program::read(const Fd& memory) {
     Program program;
     std::uint32_t size = 0;
     const auto header = static_cast<ssize_t>(sizeof program.request);
@@ -31,7 +64,6 @@ std::optional<Program> Program::read(const Fd& memory, Fd directory) {
         return std::nullopt;
     if (wire::check_body(program.request, program.body.data(), wire::k_request_fds) != nullptr)
         return std::nullopt;
-    program.directory = std::move(directory);
     return program;
 }
 

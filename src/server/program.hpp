@@ -1,6 +1,8 @@
-// A client's request. A template is made from it, under that client's own
-// environment, directory and umask.
+// A client's request, and what its process shows. A template is made from it,
+// under that client's own environment, directory and umask.
 #pragma once
+
+#include <sys/types.h>
 
 #include <optional>
 #include <string>
@@ -17,9 +19,12 @@ struct Program {
     wire::Request request{};
     std::string body;
     Fd directory;  // O_PATH
+    mode_t umask = 0;
 
     /// From a memfd that a spare has written; nothing if that is no request.
-    static std::optional<Program> read(const Fd& memory, Fd directory);
+    static std::optional<Program> read(const Fd& memory);
+    /// Takes directory and umask from the client at the other end of a connection. False if it is gone.
+    bool look_at_client(int connection);
 
     std::string_view name() const;
     std::string_view directory_name() const;

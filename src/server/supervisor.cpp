@@ -285,10 +285,10 @@ void Supervisor::refuse(const std::string& reason, bool passing) {
 
 void Supervisor::misfit(Variant&, const control::Message& message,
                         std::array<Fd, control::k_client_fds> fds) {
-    auto [socket, directory, deposit, memory] = std::move(fds);
+    auto [socket, deposit, memory] = std::move(fds);
     if (!socket) return;
-    auto program = Program::read(memory, std::move(directory));
-    if (!program || !deposit) {
+    auto program = Program::read(memory);
+    if (!program || !deposit || !program->look_at_client(socket.get())) {
         send_reply(socket.get(), wire::ReplyKind::refused, 0, 0, message.text);
         return;
     }

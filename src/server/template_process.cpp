@@ -188,7 +188,7 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
         high_copy(inheritance.session),  inheritance.changes < 0 ? Fd() : high_copy(inheritance.changes),
         high_copy(inheritance.requests)};
     plan.directory = program.directory.get();
-    plan.umask = program.request.umask;
+    plan.umask = program.umask;
     plan.fd_limit = inheritance.fd_limit;
     plan.arguments = plan_arguments(program, advance);
     plan.environment = plan_environment(plan, program, rung, library);

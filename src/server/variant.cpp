@@ -213,7 +213,8 @@ void Variant::template_lost(const std::string& how, bool passing) {
 
 const char* Variant::difference(const Program& program) {
     if (state_ != State::ready || !key_) return "there is no template";
-    return key_->difference({program.request, program.body.c_str(), program.directory.get()});
+    const std::string directory = fmt::format("/proc/self/fd/{}", program.directory.get());
+    return key_->difference({program.request, program.body.c_str(), directory.c_str()});
 }
 
 bool Variant::pass(const Connection& client) {

@@ -15,15 +15,16 @@ import harness
 
 GOOD = "import os\nif __name__ == '__main__':\n    print('good')\n"
 
-# src/common/wire.hpp: Request (168 bytes), then the body.
-REQUEST = struct.Struct("=II16s12I4Q2qI44s")
-FIELDS = ("magic", "protocol", "instance", "what", "umask", "fd_mask", "name_length", "directory_length",
-          "interpreter_length", "options_length", "argc", "argv_length", "envc", "environ_length", "extra_count",
-          "signal_mask", "device", "inode", "size", "mtime_seconds", "mtime_nanoseconds", "terminal", "modes")
+# src/common/wire.hpp: Request (160 bytes), then the body; Inherited.
+REQUEST = struct.Struct("=II16s10I4Q2q44s4x")
+INHERITED = struct.Struct("=II")
+FIELDS = ("magic", "protocol", "instance", "what", "name_length", "directory_length",
+          "interpreter_length", "options_length", "argc", "argv_length", "envc", "environ_length", "terminal",
+          "signal_mask", "device", "inode", "size", "mtime_seconds", "mtime_nanoseconds", "modes")
 REPLY = struct.Struct("=IiiI")
 RETRY, STARTED = 2, 5
 REPORT_SIGNAL, SI_QUEUE = 63, -1
-assert REQUEST.size == 168 and REPLY.size == 16
+assert REQUEST.size == 160 and REPLY.size == 16
 
 
 @harness.each_activation
@@ -242,8 +243,8 @@ class BadInput:
         argv = name + b"\0"
         environ = b"".join(f"{k}={v}\0".encode() for k, v in self.bed.environment.items())
         values = dict.fromkeys(FIELDS, 0)
-        values.update(magic=0x314B4351, protocol=3, instance=bytes.fromhex(os.path.basename(path)[:32]), what=1,
-                      umask=0o22, fd_mask=0b111, name_length=len(name), interpreter_length=len(interpreter),
+        values.update(magic=0x314B4351, protocol=4, instance=bytes.fromhex(os.path.basename(path)[:32]), what=1,
+                      name_length=len(name), interpreter_length=len(interpreter),
                       argc=1, argv_length=len(argv), envc=len(self.bed.environment), environ_length=len(environ),
                       device=status.st_dev, inode=status.st_ino, size=status.st_size,
                       mtime_seconds=status.st_mtime_ns // 10**9, mtime_nanoseconds=status.st_mtime_ns % 10**9,
@@ -251,14 +252,13 @@ class BadInput:
         values.update(changes)
         return REQUEST.pack(*(values[field] for field in FIELDS)) + name + interpreter + argv + environ
 
-    def send(self, path, data, fds=None, close=False):
+    def send(self, path, data, fds=None, close=False, deposit=INHERITED.pack(7, 0)):
         """Sends `data`, returns all that comes back until the server closes (or 5 s)."""
         pipe_read, pipe_write = os.pipe()
-        directory = os.open(self.bed.work, os.O_PATH)
         null = os.open("/dev/null", os.O_RDWR)
-        ours, deposit = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null, pipe_write, null]))])
-        passed = [deposit.fileno(), directory] if fds is None else [null] * fds
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.sendmsg([deposit], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [null, pipe_write, null]))])
+        passed = [theirs.fileno()] if fds is None else [null] * fds
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(5)
             peer.connect(path)
@@ -269,10 +269,10 @@ class BadInput:
                     peer.sendall(data[100000:])
             except OSError:
                 pass  # the server may hang up at any time
-            for fd in {pipe_read, pipe_write, directory, null}:
+            for fd in {pipe_read, pipe_write, null}:
                 os.close(fd)
             ours.close()
-            deposit.close()
+            theirs.close()
             if close:
                 return b""
             answer = b""
@@ -316,13 +316,11 @@ class BadInput:
             "nothing": (b"", 0), "one byte": (b"Q", None), "no body": (good[:REQUEST.size], None),
             "half a head": (good[:60], None), "half a body": (good[:200], None),
             "noise": (os.urandom(4096), None), "zeros": (bytes(4096), None), "text": (b"GET / HTTP/1.1\r\n\r\n" * 20, 0),
-            "no fds": (good, 0), "too few fds": (good, 1), "no deposit": (good, 2), "too many fds": (good, 60),
+            "no fds": (good, 0), "no deposit": (good, 1), "too many fds": (good, 60),
             "magic": (self.request(path, magic=1), None), "protocol": (self.request(path, protocol=99), None),
             "instance": (self.request(path, instance=bytes(16)), None), "what": (self.request(path, what=9), None),
-            "fd_mask": (self.request(path, fd_mask=0xFFFFFFFF), None),
             "terminal": (self.request(path, terminal=0xFFFFFFFF), None),
             "terminal without one": (self.request(path, terminal=1), None),
-            "extra_count": (self.request(path, extra_count=7), None), "extra": (self.request(path, extra_count=1 << 30), None),
             "no nul": (good[:-1] + b"x", None),
         }
         for field in ("name_length", "directory_length", "interpreter_length", "options_length", "argc", "argv_length",
@@ -333,6 +331,16 @@ class BadInput:
             with self.subTest(case=name):
                 answer = self.send(path, data, fds)
                 self.assertNotIn(STARTED, self.kinds(answer))
+                self.assertEqual(harness.Result(0, b"good\n", b""), self.bed.quick([self.good()]))
+        self.assertEqual(pid, self.bed.server_pid(self.good()), "the server was replaced")
+
+    def test_malformed_deposits(self):
+        path = self.socket_path()
+        pid = self.bed.server_pid(self.good())
+        for deposit in (b"", b"x", bytes(7), bytes(8), bytes(2000), INHERITED.pack(7, 1), INHERITED.pack(7, 0xFFFFFFFF),
+                        INHERITED.pack(3, 0), INHERITED.pack(15, 0), INHERITED.pack(0xFFFFFFFF, 0), os.urandom(8)):
+            with self.subTest(deposit=deposit):
+                self.assertNotIn(STARTED, self.kinds(self.send(path, self.request(path), deposit=deposit)))
                 self.assertEqual(harness.Result(0, b"good\n", b""), self.bed.quick([self.good()]))
         self.assertEqual(pid, self.bed.server_pid(self.good()), "the server was replaced")
 

@@ -21,12 +21,13 @@ import unittest
 
 CLIENT, PRINT_TARGET = (os.path.abspath(path) for path in sys.argv[1:3])
 
-REQUEST = struct.Struct("=II16s12IQQQQqqI44s")
+REQUEST = struct.Struct("=II16s10IQQQQqq44s4x")
+INHERITED = struct.Struct("=II")
 REPLY = struct.Struct("=IiiI")
 WARMING, RETRY, REFUSED, FAILED, STARTED, STOPPED, EXITED = range(1, 8)
-FIELDS = ("magic protocol instance what umask fd_mask name_length directory_length interpreter_length "
-          "options_length argc argv_length envc environ_length extra_count signal_mask device inode size mtime_s mtime_ns "
-          "terminal modes").split()
+FIELDS = ("magic protocol instance what name_length directory_length interpreter_length "
+          "options_length argc argv_length envc environ_length terminal signal_mask device inode size mtime_s mtime_ns "
+          "modes").split()
 
 
 class Request:
@@ -41,8 +42,7 @@ class Request:
         for length in lengths:
             parts.append(body[:length])
             body = body[length:]
-        assert len(body) == 4 * self.extra_count
-        self.extra = array.array("I", body).tolist()
+        assert not body
         self.name, self.directory, self.interpreter, self.options, argv, environ = parts
         self.argv, self.environ = argv.split(b"\0")[:-1], environ.split(b"\0")[:-1]
         assert argv == b"".join(word + b"\0" for word in self.argv)
@@ -62,7 +62,7 @@ class Connection:
         for _, _, block in data:
             fds.frombytes(block)
         fields = dict(zip(FIELDS, REQUEST.unpack(head)))
-        rest = sum(fields[name] for name in FIELDS if name.endswith("_length")) + 4 * fields["extra_count"]
+        rest = sum(fields[name] for name in FIELDS if name.endswith("_length")) 
         body = bytearray()
         while len(body) < rest:
             piece, data, _, _ = self.sock.recvmsg(rest - len(body), socket.CMSG_SPACE(4 * 253))
@@ -70,24 +70,29 @@ class Connection:
             body += piece
             for _, _, block in data:
                 fds.frombytes(block)
-        deposit, directory = fds
+        [deposit] = fds
         if not take:
-            return Request(head, bytes(body), [deposit, directory])
+            return Request(head, bytes(body), [deposit])
+        request = Request(head, bytes(body), [])
         with socket.socket(fileno=deposit) as queue:
-            streams = self.withdraw(queue)
-            extra = []
-            while len(extra) < fields["extra_count"]:
-                extra += self.withdraw(queue)
-        return Request(head, bytes(body), [*streams, directory, *extra])
+            queue.settimeout(10)
+            data, request.fds = self.withdraw(queue)
+            request.streams, others = INHERITED.unpack(data)
+            request.numbers = []
+            while len(request.numbers) < others:
+                data, fds = self.withdraw(queue)
+                request.numbers += array.array("I", data)
+                request.fds += fds
+        return request
 
     @staticmethod
     def withdraw(queue):
-        """The fds of one message of a deposit."""
-        _, data, _, _ = queue.recvmsg(1, socket.CMSG_SPACE(4 * 253))
+        """One message of a deposit and its fds."""
+        text, data, _, _ = queue.recvmsg(2000, socket.CMSG_SPACE(4 * 253))
         fds = array.array("i")
         for _, _, block in data:
             fds.frombytes(block)
-        return list(fds)
+        return text, list(fds)
 
     def reply(self, kind, value=0, pid=0, text=b""):
         if kind == STARTED:
@@ -192,8 +197,8 @@ class RequestTest(unittest.TestCase):
             client, connection, request = bed.listen().serve(pass_fds=numbers)
             for number in numbers:
                 os.close(number)
-            self.assertEqual((request.extra, len(request.fds)), (numbers, 4 + len(numbers)))
-            self.assertEqual({os.fstat(fd).st_ino for fd in request.fds[4:]}, {os.fstat(pipe[0]).st_ino})
+            self.assertEqual((request.numbers, len(request.fds)), (numbers, 3 + len(numbers)))
+            self.assertEqual({os.fstat(fd).st_ino for fd in request.fds[3:]}, {os.fstat(pipe[0]).st_ino})
             connection.reply(STARTED, pid=2**22 + 1)
             connection.reply(EXITED)
             self.assertEqual(bed.finish(client)[0], 0)
@@ -212,12 +217,12 @@ class RequestTest(unittest.TestCase):
             connection.close()
 
     def test_request_says_what_is_to_run(self):
-        """Every field, argument bytes that are no text, and the umask."""
+        """Every field, and argument bytes that are no text."""
         with Bed() as bed:
-            client, connection, request = bed.listen().serve(["a b", "", b"\xff\n"], preexec_fn=lambda: os.umask(0o027))
+            client, connection, request = bed.listen().serve(["a b", "", b"\xff\n"])
             status = os.stat(bed.script)
-            self.assertEqual((request.magic, request.protocol, request.what, request.umask, request.fd_mask),
-                             (0x314B4351, 3, 1, 0o027, 7))
+            self.assertEqual((request.magic, request.protocol, request.what, request.streams, request.numbers),
+                             (0x314B4351, 4, 1, 7, []))
             self.assertEqual(request.instance.hex(), os.path.basename(bed.path())[:32])
             self.assertEqual((request.name, request.directory, request.interpreter, request.options),
                              (bed.script.encode(), b"", b"/usr/bin/python3", b""))
@@ -245,16 +250,15 @@ class RequestTest(unittest.TestCase):
 
     def test_descriptors_are_the_clients_own(self):
         """What is written to the passed fds comes out of the client's."""
-        with Bed() as bed, tempfile.TemporaryDirectory() as directory:
-            client, connection, request = bed.listen().serve(stdin=subprocess.PIPE, cwd=directory)
-            self.assertEqual(len(request.fds), 4)
+        with Bed() as bed:
+            client, connection, request = bed.listen().serve(stdin=subprocess.PIPE)
+            self.assertEqual(len(request.fds), 3)
             client.stdin.write(b"in")
             client.stdin.close()
             client.stdin = None
             self.assertEqual(os.read(request.fds[0], 10), b"in")
             os.write(request.fds[1], b"out")
             os.write(request.fds[2], b"err\n")
-            self.assertEqual(os.path.realpath(f"/proc/self/fd/{request.fds[3]}"), os.path.realpath(directory))
             connection.reply(STARTED, pid=2**22 + 1)
             wait_until(lambda: not os.path.exists(f"/proc/{client.pid}/fd/1"))
             # The client has let go of its output: the command alone holds it.
@@ -272,9 +276,9 @@ class RequestTest(unittest.TestCase):
                 connection = bed.accept()
                 request = connection.request()
                 bed.fds += request.fds
-                self.assertEqual(request.fd_mask, 7 & ~sum(1 << fd for fd in closed))
-                self.assertEqual(len(request.fds), 4 - len(closed))
-                for fd in request.fds[:-1]:
+                self.assertEqual(request.streams, 7 & ~sum(1 << fd for fd in closed))
+                self.assertEqual(len(request.fds), 3 - len(closed))
+                for fd in request.fds:
                     self.assertNotIn("socket:", os.readlink(f"/proc/self/fd/{fd}"))
                 connection.reply(STARTED, pid=2**22 + 1)
                 connection.reply(EXITED, 0)
@@ -374,7 +378,7 @@ class AnswerTest(unittest.TestCase):
             connection = bed.accept()
             second = connection.request()
             bed.fds += first.fds + second.fds
-            self.assertEqual((first.argv, first.environ, 4), (second.argv, second.environ, len(second.fds)))
+            self.assertEqual((first.argv, first.environ, 3), (second.argv, second.environ, len(second.fds)))
             connection.reply(STARTED, pid=2**22 + 1)
             connection.reply(EXITED, 4 << 8)
             self.assertEqual(bed.finish(client)[0], 4)
