@@ -36,8 +36,9 @@ def _ignore_signals(ignored):
                 _signal.signal(number, _signal.SIG_IGN)
 
 
-def become(environ, arguments, ignored):
-    """Python's own view of the client. None, or why the client cannot be served; nothing has run yet."""
+def become(environ, arguments, ignored, streams):
+    """Python's own view of the client. None, or why the client cannot be served; nothing has run yet. `streams`: bit N
+    if the standard stream of fd N has to be fitted to it."""
     reason = unfit_terminal()
     if reason is not None:
         return reason
@@ -49,8 +50,8 @@ def become(environ, arguments, ignored):
     restore_arguments(arguments)
     if ignored:
         _ignore_signals(ignored)
-    _fit_stream('stdin', 0, 'rb')
-    _fit_stream('stdout', 1, 'wb')
-    _fit_stream('stderr', 2, 'wb')
+    for name, fd, mode in STREAMS:
+        if streams >> fd & 1:
+            _fit_stream(name, fd, mode)
     learn_client()
     return None

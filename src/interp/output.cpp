@@ -174,6 +174,19 @@ void describe_streams() {
     py.PyDict_SetItemString(names, "COLUMNS", columns.get());
 }
 
+unsigned unlike_streams() {
+    unsigned found = 0;
+    for (int fd : {0, 1, 2}) {
+        struct stat status {};
+        termios modes{};
+        const bool alike = fstat(fd, &status) == 0 && status.st_blksize == block_size[fd] &&
+                           lseek(fd, 0, SEEK_CUR) < 0 &&
+                           (S_ISCHR(status.st_mode) && ioctl(fd, TCGETS, &modes) == 0) == is_terminal(fd);
+        if (!alike) found |= 1U << fd;
+    }
+    return found;
+}
+
 const char* finish_capture() {
     static char reason[control::k_text];
     if (__fbufsize(stdout) >

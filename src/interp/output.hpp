@@ -12,6 +12,10 @@ namespace quicken::interp {
 /// input cannot mistake it for an empty one. False with errno set.
 bool capture_streams();
 
+/// In a command: bit N if what fd N leads to now is not like the template's, so that Python's stream for it
+/// has to be fitted (streams.py).
+unsigned unlike_streams();
+
 /// For output.py, in the bootstrap's namespace, before its code is run.
 void describe_streams();
 

@@ -257,8 +257,10 @@ const char* become_client(int& connection, pid_t client, Received& received) {
     if (!environment || !arguments) refuse(connection, "no memory");
     char reason[control::k_text];
     const Ref ignored_signals(py.PyLong_FromLong(static_cast<long>(ignored)));
-    text_of(call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get()), reason,
-            sizeof reason);
+    const Ref streams(py.PyLong_FromLong(static_cast<long>(unlike_streams())));
+    text_of(
+        call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get(), streams.get()),
+        reason, sizeof reason);
     if (reason[0] != '\0') refuse(connection, reason);
     pid_t group = 0;
     if (terminal) {

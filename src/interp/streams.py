@@ -55,6 +55,7 @@ def _fit_stream(name, fd, mode):
         stream.reconfigure(line_buffering=False)
 
 
+STREAMS = (('stdin', 0, 'rb'), ('stdout', 1, 'wb'), ('stderr', 2, 'wb'))
 BLOCK_SIZES = [posix.fstat(fd).st_blksize for fd in (0, 1, 2)]
 
 
