@@ -1,5 +1,7 @@
 #include "calls.hpp"
 
+#include <errno.h>
+
 #include <array>
 #include <utility>
 
@@ -88,17 +90,16 @@ Ref options_of(PyObject* const* values, PyObject* names) {
 
 template <typename Function>
 PyObject* watch(const Watched& each, const Ref& arguments, const Ref& options, Function function) {
+    const int error = errno;  // os.ttyname tells of one that it has not set
     const Ref answer = call_inside(each, each.hook, arguments, options);
+    errno = error;
     if (!answer || answer.get() == py.none) return function();
     if ((py.PyType_GetFlags(Py_TYPE(answer.get())) & Py_TPFLAGS_TUPLE_SUBCLASS) != 0)
         return Ref::borrow(py.PyTuple_GetItem(answer.get(), 0)).release();
     PyObject* result = function();
     const SavedException saved;
     const Ref has_failed(py.PyLong_FromLong(result == nullptr ? 1 : 0));
-    PyObject* const item = has_failed.get();
-    Ref tuple(py.PyTuple_New(1));
-    if (tuple) py.PyTuple_SetItem(tuple.get(), 0, Ref::borrow(item).release());
-    call_inside(each, answer.get(), tuple, Ref());
+    call_inside(each, answer.get(), tuple_of(has_failed.get(), nullptr, 0), Ref());
     return result;
 }
 

@@ -92,8 +92,14 @@ def _before_call(name):
     return before
 
 
+def _has_relative_path():
+    """Such an entry the interpreter itself makes absolute, or `site`, or nobody."""
+    path = b'' if sys.flags.ignore_environment else STARTED_ENVIRON.get(b'PYTHONPATH', b'')
+    return bool(path) and any(entry[:1] != b'/' for entry in path.split(b':'))
+
+
 def watch_functions():
-    Watch.directory_read = any(entry[:1] != '/' for entry in sys.path)  # without `site`, which makes them absolute
+    Watch.directory_read = _has_relative_path()
     for name in ('getcwd', 'getcwdb'):
         watch_call(ORIGINALS[name], before_getcwd)
     watch_call(ORIGINALS['register_at_fork'], before_register)
