@@ -266,9 +266,10 @@ def _take_text(stream):
     data = _take(io.TextIOWrapper.flush, stream)
     if not data:
         return None
-    for errors in (stream.errors, 'surrogateescape'):
+    # A stream may make '\r\n' of the end of a line; it does not say so.
+    for errors, end in ((errors, end) for end in ('\n', '\r\n') for errors in (stream.errors, 'surrogateescape')):
         try:
-            text = data.decode(stream.encoding, errors)
+            text = data.decode(stream.encoding, errors).replace(end, '\n')
             io.TextIOWrapper.write(stream, text)
             if _joined(_held(io.TextIOWrapper.flush, stream)) == data:
                 if not _held(lambda stream: io.TextIOWrapper.write(stream, text), stream):
