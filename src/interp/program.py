@@ -137,6 +137,7 @@ def prepare_module(name, prelude, fork):
     program = Program('module', name)
     _insert_path(posix.getcwd())
     Imports.programs = name, name + '.__main__'
+    Arguments.program = Arguments.name  # -m, until runpy knows better
     if not prelude:
         return program
     program.forks = True

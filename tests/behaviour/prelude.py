@@ -47,6 +47,8 @@ CASES = {
     "exits": ("import sys; sys.exit(5)", "print('late')", "interpreter"),
     "reads argv": ("import sys; A = sys.argv[1:]", "print(A)", "interpreter"),
     "counts argv": ("import sys; A = len(sys.argv)", "print(A)", "interpreter"),
+    "asks where no frame of ours fits": ("import os\ndef f():\n    try: return f()\n    except RecursionError: return os.isatty(7)\nA = f()",
+                                        "print(A)", "interpreter"),
     "reads stdin": ("import sys; A = sys.stdin.read()", "print(A)", "interpreter"),
     "fails to read stdin": ("import sys\ntry: A = sys.stdin.read()\nexcept OSError: A = 'none'", "print(A)", "interpreter"),
     "fails to read fd 0": ("import os\ntry: A = os.read(0, 9)\nexcept OSError: A = 'none'", "print(A)", "interpreter"),
@@ -343,6 +345,19 @@ class Prelude:
                             self.bed.write(place + "/helper.py", f"A = {place!r}\n")
                     for name in "aba":
                         self.assert_same([script], env={"PYTHONPATH": path}, cwd=self.bed.path(name), served=False)
+
+    def test_package_that_reads_its_arguments(self):
+        """It is imported before the module that is run, which has sys.argv[0] from runpy."""
+        os.mkdir(self.bed.path("package"))
+        self.bed.write("package/__main__.py", f"import package, sys\n{MAIN}print(package.A, package.B, sys.argv, sys.argv is package.B)\n")
+        for read, rung in (("sys.argv[0]", "prelude"), ("sys.argv[1:]", "interpreter"), ("sys.argv[1:], sys.argv[0]", "interpreter")):
+            with self.subTest(read):
+                self.bed.write("package/__init__.py", f"import sys\nA = {read}\nB = sys.argv\n")
+                for arguments in (["one"], ["one"], ["two"]):
+                    plain = self.bed.run([harness.PYTHON, "-m", "package", *arguments])
+                    self.assertEqual(plain, self.bed.run([harness.QUICKEN, "run", "-m", "package", *arguments]))
+                state = self.bed.ctl("status", "--json", "-m", "package").stdout
+                self.assertEqual(rung, json.loads(state)["rung"])
 
     def test_before_the_prelude(self):
         """What usercustomize reads counts as what the prelude reads."""
