@@ -12,9 +12,8 @@ def import_in_advance(text):
     names = [name for name in text.split() if name not in sys.modules]
     if not names:
         return None
-    if not Watch.on:
-        start_watch()
-        watch_arguments()
+    if Imports.thread is None:
+        begin_imports()
     if any(getattr(owner, name) or (owner, name) in Imports.kept for owner, name, *_rest in UNFIT_FLAGS):
         return None  # the prelude is, anyway
     _begin_advance(names)

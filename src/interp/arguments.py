@@ -1,51 +1,80 @@
 
 
 # --- arguments during the prelude --------------------------------------------
+#
+# sys.argv and sys.orig_argv are lists of a type of ours while the prelude runs, and plain lists afterwards: the
+# same objects, which a command fills anew, so that whoever holds them has the client's.
 
-class Arguments(list):
-    """sys.argv while the prelude runs: notes that somebody looked at it.
+class Arguments:
+    """What somebody looked at. The name of the program alone may be read: a spare serves only clients whose
+    sys.argv[0] is the same if it was."""
 
-    The name of the program alone may be read: a spare serves only clients
-    whose sys.argv[0] is the same if it was."""
-
-    __slots__ = ()
-    watched = True
     name_read = False
     read = False
-    name = None     # sys.argv[0]
-    program = None  # what runpy, or the code of an entry, makes of sys.argv[0]; None: what the client says
+    name = None      # sys.argv[0]
+    program = None   # what runpy, or the code of an entry, makes of sys.argv[0]; None: what the client says
+    given = None     # what was sys.argv; the program may have put another there
+    original = None  # what was sys.orig_argv
 
 
-def _note_read(method):
-    def wrapper(self, *args):
-        if Arguments.watched:
-            if method is list.__getitem__ and args[0] == 0:
-                Arguments.name_read = True
-            elif method is not list.__setitem__ or args != (0, Arguments.program):
-                Arguments.read = True
-        return method(self, *args)
+class WatchedList(list):
+    __slots__ = ()
+    __class__ = property(lambda self: list)
+
+    def __radd__(self, other):
+        return other + list(self) if isinstance(other, list) else NotImplemented
+
+    def __reduce_ex__(self, protocol):
+        return list, (list(self),)
+
+
+WatchedList.__name__ = WatchedList.__qualname__ = 'list'
+WatchedList.__module__ = 'builtins'
+
+
+def _note_look(values, method, args):
+    if values is Arguments.original:
+        index = args[0] if method is list.__getitem__ else None
+        if not (isinstance(index, int) and 0 <= index < len(ORIGINAL)):
+            Watch.reason = Watch.reason or 'the prelude reads sys.orig_argv'
+    elif method is list.__getitem__ and args[0] == 0:
+        Arguments.name_read = True
+    elif method is not list.__setitem__ or args != (0, Arguments.program):
+        Arguments.read = True
+
+
+def _noted_look(method):
+    def wrapper(self, *args, **options):
+        _note_look(self, method, args)
+        return method(self, *args, **options)
     return wrapper
 
 
 for _name in ('__getitem__', '__iter__', '__len__', '__contains__', '__eq__', '__ne__', '__lt__', '__le__',
               '__gt__', '__ge__', '__repr__', '__add__', '__mul__', '__rmul__', '__reversed__', '__setitem__',
-              '__delitem__', '__iadd__', 'append', 'extend', 'insert', 'remove', 'pop', 'clear', 'copy', 'count',
-              'index', 'sort', 'reverse'):
-    setattr(Arguments, _name, _note_read(getattr(list, _name)))
+              '__delitem__', '__iadd__', '__imul__', 'append', 'extend', 'insert', 'remove', 'pop', 'clear', 'copy',
+              'count', 'index', 'sort', 'reverse'):
+    setattr(WatchedList, _name, _noted_look(getattr(list, _name)))
 
 
 def watch_arguments():
+    """From before `site`: what a .pth file reads of them every run reads."""
     Arguments.name = sys.argv[0]
-    sys.argv = Arguments(sys.argv)
+    Arguments.given = sys.argv = WatchedList(sys.argv)
+    if ORIGINAL is not None:
+        Arguments.original = sys.orig_argv = WatchedList(sys.orig_argv)
+
+
+def unwatch_arguments():
+    set_type(Arguments.given, list)
+    if ORIGINAL is not None:
+        set_type(Arguments.original, list)
 
 
 def restore_arguments(values):
-    """Give every holder of sys.argv the client's arguments; a plain list where only sys holds it."""
-    Arguments.watched = False
+    """Every holder of them has the client's."""
+    if ORIGINAL is not None:
+        list.__setitem__(Arguments.original, slice(None), ORIGINAL + values[0 if ORIGINAL_HAS_SCRIPT else 1:])
     if Arguments.program is not None:
         values[0] = Arguments.program
-    held = sys.argv
-    if type(held) is not Arguments or sys.getrefcount(held) <= 3:
-        sys.argv = values
-    else:
-        held[:] = values
+    list.__setitem__(Arguments.given, slice(None), values)

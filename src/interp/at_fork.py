@@ -11,19 +11,17 @@ PUT_RIGHT = ('asyncio.events', 'concurrent.futures.thread', 'logging', 'random',
 kept = []
 
 
-def register_at_fork(*args, **functions):
-    """os.register_at_fork while the prelude runs."""
+def before_register(_module, *args, **functions):
     known = functions.keys() <= {'before', 'after_in_child', 'after_in_parent'}
     ours = sys._getframe(1).f_globals.get('__name__') in PUT_RIGHT
     # What is not valid the original refuses in its own words.
-    if ours or kept is None or args or not functions or not known or not all(map(callable, functions.values())):
-        return ORIGINALS['register_at_fork'](*args, **functions)
+    if ours or args or not functions or not known or not all(map(callable, functions.values())):
+        return None
     kept.append(functions)
+    return (None,)
 
 
 def register_kept():
-    """In a spare, when its own fork is done. Who still holds the function above registers at once from now on."""
-    global kept
+    """In a spare, when its own fork is done."""
     for functions in kept:
         ORIGINALS['register_at_fork'](**functions)
-    kept = None

@@ -9,6 +9,7 @@ import io
 import posix
 import sys
 
+STARTED_ENVIRON = dict(dict.items(posix.environ))  # whatever has become of posix.environ since, this is no read
 
 FORK_POINT = '__quicken_fork_point__'
 

@@ -45,8 +45,6 @@ def become(environ, arguments, ignored, streams):
     _replace_environ(environ)
     _set_directory()
     set_clocks()
-    if ORIGINAL is not None:
-        sys.orig_argv = ORIGINAL + (arguments if ORIGINAL_HAS_SCRIPT else arguments[1:])
     restore_arguments(arguments)
     if ignored:
         _ignore_signals(ignored)

@@ -2,7 +2,6 @@
 
 # --- at the fork point, in the template --------------------------------------------
 
-STARTED_ENVIRON = dict(posix.environ)
 environ_changes = {}
 held_environs = []
 
@@ -13,8 +12,8 @@ def unfit(native, readers):
     note_fork_point()
     forget_fork_point()
     end_output()
-    if Watch.on:
-        stop_watch()
+    stop_watch()
+    unwatch_arguments()
     end_trace()
     end_questions()
     if cause := cause_of_end():

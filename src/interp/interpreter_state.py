@@ -37,13 +37,10 @@ def _note_interpreter_state():
     Left.pid = posix.getpid()
 
 
-def watched_dup2(function):
-    def dup2(*args, **options):
-        target = args[1] if len(args) > 1 else options.get('fd2')
-        if target in (0, 1, 2):
-            Left.duplicated = target
-        return function(*args, **options)
-    return dup2
+def before_dup2(_module, *args, **options):
+    target = args[1] if len(args) > 1 else options.get('fd2')
+    if target in (0, 1, 2):
+        Left.duplicated = target
 
 
 def _unfit_streams():

@@ -26,7 +26,7 @@ KNOWN_SAFE = {
     },
     'reads a clock': {
         'importlib._bootstrap', 'importlib._bootstrap_external',  # for code in C that they load, keeping none of it
-        'logging',  # put right in every command: _set_clocks()
+        'logging',  # put right in every command: set_clocks()
         'queue', 'selectors', 'subprocess', 'threading',  # to know how long to wait yet
     },
     'variable set in C': {

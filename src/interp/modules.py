@@ -29,7 +29,7 @@ class Imports:
     last = None      # the last that was completed
     beginning = 0    # line of __main__'s last import before it does something else
     started = set()  # what was there before
-    thread = None    # whose imports these are
+    thread = None    # whose imports these are; None before the program's
     programs = ()    # names of the module that is run as __main__, which would be told if it were imported before
     kept = {}        # what was taken from FLAGS
     left = None      # for the next template
@@ -269,6 +269,8 @@ def _leave(first, completed):
 
 
 def _imported(original, name, completed, *args):
+    if Imports.thread is None:
+        return original(*args)
     if _thread.get_ident() != Imports.thread:
         _taint('imports in another thread')
         Imports.open = Imports.open and Imports.advance is not None
@@ -322,14 +324,17 @@ def _loaders():
             (external.ExtensionFileLoader, 'exec_module', _exec_extension))
 
 
-def begin_imports():
-    """Before the prelude, or what is imported in advance on the lower rung."""
+def watch_loaders():
     global ORIGINAL_LOADERS
     ORIGINAL_LOADERS = [getattr(loader, name) for loader, name, _ours in _loaders()]
     # What a loader inherits is found again when ours is deleted.
     Imports.inherited = [name not in vars(loader) for loader, name, _ours in _loaders()]
     for loader, name, ours in _loaders():
         setattr(loader, name, ours)
+
+
+def begin_imports():
+    """Before the prelude, or what is imported in advance on the lower rung."""
     Imports.state, Imports.world, Imports.exits = _state(), _world(), _exits()
     Imports.namespaces = _namespaces()
     Imports.started = set(sys.modules)

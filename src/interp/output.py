@@ -145,29 +145,26 @@ def _note_input(raw):
         Watch.reason = Watch.reason or 'the prelude reads standard input'
 
 
-def _watched_write(function):
-    def write(*args):
-        fd = _captured(args[0]) if Output.on and len(args) == 2 and isinstance(args[0], int) else None
-        if fd is None:
-            return function(*args)
-        drain()
-        if isinstance(args[1], (bytes, bytearray)):
-            _keep(fd, bytes(args[1]))
-            return len(args[1])
-        written = function(*args)
-        for each, source in NATIVE_SOURCES:
-            if data := _read_all(source):
-                _keep(each, data)
-        return written
-    return write
+def before_write(_module, *args):
+    fd = _captured(args[0]) if len(args) == 2 and isinstance(args[0], int) else None
+    if fd is None:
+        return None
+    drain()
+    if isinstance(args[1], (bytes, bytearray)):
+        _keep(fd, bytes(args[1]))
+        return (len(args[1]),)
+    return _keep_written
 
 
-def _watched_read(function):
-    def read(*args):
-        if Output.on and args and isinstance(args[0], int) and _captured(args[0]) is not None:
-            Watch.reason = Watch.reason or 'the prelude reads standard input'
-        return function(*args)
-    return read
+def _keep_written(_failed):
+    for fd, source in NATIVE_SOURCES:
+        if data := _read_all(source):
+            _keep(fd, data)
+
+
+def before_read(_module, *args):
+    if args and isinstance(args[0], int) and _captured(args[0]) is not None:
+        Watch.reason = Watch.reason or 'the prelude reads standard input'
 
 
 def note_output_event(event):
@@ -179,9 +176,9 @@ def note_output_event(event):
 
 def watch_descriptors():
     for name in ('write', 'writev'):
-        _replace(name, _watched_write(ORIGINALS[name]), 'posix', 'os')
+        watch_call(ORIGINALS[name], before_write)
     for name in ('read', 'readv'):
-        _replace(name, _watched_read(ORIGINALS[name]), 'posix', 'os')
+        watch_call(ORIGINALS[name], before_read)
 
 
 def watch_streams():
@@ -268,9 +265,10 @@ def _take_text(stream):
     data = _take(io.TextIOWrapper.flush, stream)
     if not data:
         return None
-    for errors in (stream.errors, 'surrogateescape'):
+    # A stream may make '\r\n' of the end of a line; it does not say so.
+    for errors, end in ((errors, end) for end in ('\n', '\r\n') for errors in (stream.errors, 'surrogateescape')):
         try:
-            text = data.decode(stream.encoding, errors)
+            text = data.decode(stream.encoding, errors).replace(end, '\n')
             io.TextIOWrapper.write(stream, text)
             if _joined(_held(io.TextIOWrapper.flush, stream)) == data:
                 if not _held(lambda stream: io.TextIOWrapper.write(stream, text), stream):

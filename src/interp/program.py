@@ -137,6 +137,7 @@ def prepare_module(name, prelude, fork):
     program = Program('module', name)
     _insert_path(posix.getcwd())
     Imports.programs = name, name + '.__main__'
+    Arguments.program = Arguments.name  # -m, until runpy knows better
     if not prelude:
         return program
     program.forks = True
@@ -151,7 +152,6 @@ def prepare_module(name, prelude, fork):
         runpy._get_module_details = original
         mod_name, spec, code = found
         Arguments.program = sys.argv[0] = spec.origin
-        watch_arguments()
         source = spec.loader.get_source(mod_name) if hasattr(spec.loader, 'get_source') else None
         cut = with_fork_point(source, code.co_filename) if source is not None else None
         if cut is None:
@@ -166,6 +166,8 @@ def prepare_module(name, prelude, fork):
 def prepare(what, name, code, prelude, fork):
     """What to evaluate. `prelude`: with a fork point inside. Raises Unfit, or what compiling raises."""
     install_fork_point(fork)
+    if not ORIGINAL_HAS_SCRIPT:
+        Arguments.name_read = False  # it was -c or -m, whatever the client's is
     for asker in ASKERS:
         watch_asker(asker)
     if what == 'file':
@@ -177,8 +179,7 @@ def prepare(what, name, code, prelude, fork):
     if not program.forks:
         forget_fork_point()
     else:
-        start_watch()
-        if what != 'module':
-            Arguments.program = name if what == 'entry' else None
-            watch_arguments()
+        begin_imports()
+        if what == 'entry':
+            Arguments.program = name
     return program

@@ -27,19 +27,19 @@ struct alignas(16) PyConfigStorage {
 
 // clang-format off
 #define QUICKEN_PYTHON_FUNCTIONS(X)                                                                        \
-    X(PyBytes_FromStringAndSize) X(PyCFunction_NewEx) X(PyDict_Contains) X(PyDict_DelItem)                  \
-    X(PyDict_GetItemString)                                                                                 \
+    X(PyBytes_FromStringAndSize) X(PyCFunction_GetFunction) X(PyCFunction_GetSelf) X(PyCFunction_NewEx)     \
+    X(PyDict_Contains) X(PyDict_DelItem) X(PyDict_GetItemString)                                            \
     X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_CheckSignals) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
     X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore) X(PyErr_SetFromErrno)          \
-    X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals)                  \
+    X(PyErr_SetString) X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals)                  \
     X(PyFile_WriteObject) X(PyGILState_GetThisThreadState) X(PyLong_FromVoidPtr)                            \
     X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
     X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule)        \
     X(PyList_Append) X(PyList_GetItem) X(PyList_New) X(PyList_SetSlice) X(PyList_Size) X(PyObject_SetAttr)  \
     X(PyLong_AsLong) X(PyLong_FromLong) X(PyModule_GetDict)                                                 \
     X(PyOS_AfterFork_Child) X(PyOS_AfterFork_Parent) X(PyOS_BeforeFork) X(PyObject_CallFunctionObjArgs)     \
-    X(PyObject_CallObject) X(PyObject_GetAttrString) X(PyObject_IsTrue) X(PyObject_Str) X(PySys_GetObject)  \
-    X(PyTuple_New) X(PyTuple_SetItem) X(PyTuple_GetItem) X(PyType_GetFlags)                                 \
+    X(PyObject_Call) X(PyObject_CallObject) X(PyObject_GetAttrString) X(PyObject_IsTrue) X(PyObject_Str) X(PyObject_Type) X(PySys_GetObject)  \
+    X(PyTuple_New) X(PyTuple_SetItem) X(PyTuple_GetItem) X(PyTuple_Size) X(PyType_GetFlags)                                 \
     X(PyUnicode_AsUTF8String) X(PyBytes_AsString) X(PyBytes_Size)                                                           \
     X(PyUnicode_DecodeFSDefault) X(PyUnicode_FromString) X(Py_CompileString) X(Py_DecRef)                   \
     X(Py_FinalizeEx) X(Py_GetVersion) X(Py_IncRef)

@@ -29,7 +29,19 @@ def set_raw(buffer, raw):
 
 
 def set_buffer(stream, buffer):
-    stream.__init__(buffer, stream.encoding, stream.errors, '\n', stream.line_buffering, stream.write_through)
+    newline = chosen.get(id(stream), {}).get('newline', '\n')
+    stream.__init__(buffer, stream.encoding, stream.errors, newline, stream.line_buffering, stream.write_through)
+
+
+chosen = {}  # id of a standard stream: what the prelude has made of it by reconfigure()
+
+
+def before_reconfigure(stream, *_args, **options):
+    told = {name: value for name, value in options.items()
+            if name == 'newline' or name == 'line_buffering' and value is not None}
+    if not told or not any(stream is each for each, *_ in Output.streams):
+        return None
+    return lambda failed: failed or chosen.setdefault(id(stream), {}).update(told)
 
 
 def _fit_stream(name, fd, mode):
@@ -47,7 +59,9 @@ def _fit_stream(name, fd, mode):
         return
     if status.st_blksize != BLOCK_SIZES[fd] or _has_position(fd):
         _reopen(stream, fd, mode)
-    if type(stream) is not io.TextIOWrapper or stream.write_through or terminal == was_terminal(fd):
+    if type(stream) is not io.TextIOWrapper or UNBUFFERED or terminal == was_terminal(fd):
+        return
+    if 'line_buffering' in chosen.get(id(stream), {}):
         return
     if terminal:
         stream.reconfigure(line_buffering=True)

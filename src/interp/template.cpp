@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include "bootstrap.inc"
+#include "calls.hpp"
 #include "clock.hpp"
 #include "common/key.hpp"
 #include "environment.hpp"
+#include "list_type.hpp"
 #include "output.hpp"
 #include "packet.hpp"
 #include "process_state.hpp"
@@ -213,8 +215,11 @@ void load_bootstrap() {
     py.PyDict_SetItemString(names, "STARTED", started.get());
     const Ref started_monotonic(py.PyLong_FromLong(template_.started_monotonic));
     py.PyDict_SetItemString(names, "STARTED_MONOTONIC", started_monotonic.get());
-    const Ref exchange(py.PyCFunction_NewEx(&exchange_questions_method, nullptr, nullptr));
-    py.PyDict_SetItemString(names, "exchange_questions", exchange.get());
+    for (PyMethodDef* method :
+         {&exchange_questions_method, &watch_call_method, &unwatch_calls_method, &set_type_method}) {
+        const Ref function(py.PyCFunction_NewEx(method, nullptr, nullptr));
+        py.PyDict_SetItemString(names, method->ml_name, function.get());
+    }
     describe_streams();
     const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);

@@ -45,34 +45,28 @@ def _is_thrown_away(frame):
     return False
 
 
-def _watched_terminal(function):
-    def asks(*args):
-        if not Output.on or not _is_thrown_away(sys._getframe(1)):
-            note_terminal(args[0] if args else 1)
-            return function(*args)
-        known = exchange_questions(0)
-        try:
-            return function(*args)
-        finally:
-            exchange_questions(known)
-    return asks
+def before_question(_module, *args):
+    if not _is_thrown_away(sys._getframe(1)):
+        note_terminal(args[0] if args else 1)
+        return None
+    known = exchange_questions(0)
+    return lambda failed: exchange_questions(known)
 
 
-def _own_terminal(function):
+def _before_own_question(name):
     """Of a function whose answer on a terminal is a command's own."""
-    def asks(*args):
+    def before(_module, *args):
         note_terminal(args[0] if args else None)
-        if Output.on and args and args[0] in (0, 1, 2) and was_terminal(args[0]):
-            Watch.reason = Watch.reason or 'the prelude calls os.%s of a terminal' % function.__name__
-        return function(*args)
-    return asks
+        if args and args[0] in (0, 1, 2) and was_terminal(args[0]):
+            Watch.reason = Watch.reason or 'the prelude calls os.%s of a terminal' % name
+    return before
 
 
 def watch_terminals():
     for name in ('isatty', 'get_terminal_size'):
-        _replace(name, _watched_terminal(ORIGINALS[name]), 'posix', 'os')
+        watch_call(ORIGINALS[name], before_question)
     for name in ('ttyname', 'tcgetpgrp', 'tcsetpgrp'):
-        _replace(name, _own_terminal(ORIGINALS[name]), 'posix', 'os')
+        watch_call(ORIGINALS[name], _before_own_question(name))
 
 
 def end_questions():

@@ -412,7 +412,3 @@ def _known_records(native):
     for each in (Trace.files, Trace.directories, Trace.listed, Trace.variables, Trace.written, Trace.indexes):
         each.clear()
     return b''.join(records)
-
-
-begin_trace()
-watch_streams()

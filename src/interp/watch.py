@@ -6,7 +6,6 @@ class Watch:
     """What the prelude has been seen to do that depends on its client, or that every run would do."""
 
     directory_read = False
-    on = False
     temporary_made = False
     reason = None
     random_states = {}
@@ -27,15 +26,14 @@ def _random_state(name):
 DIRECTORY_KEEPERS = {'multiprocessing.process': 'ORIGINAL_DIR'}
 
 
-def _watched_getcwd(function):
-    def getcwd():
-        caller = sys._getframe(1).f_globals.get('__name__')
-        if caller not in DIRECTORY_KEEPERS and caller != 'posixpath':
-            Watch.directory_read = True
-        elif caller == 'posixpath' and sys._getframe(2).f_globals.get('__name__') not in DIRECTORY_KEEPERS:
-            Watch.directory_read = True
-        return function()
-    return getcwd
+def before_getcwd(_module):
+    caller = sys._getframe(1)
+    if caller.f_globals.get('__name__') == 'posixpath':
+        caller = caller.f_back or caller
+    # What the import system looks for in the directory is traced.
+    imports = caller.f_code.co_filename.startswith('<frozen importlib')
+    if not imports and caller.f_globals.get('__name__') not in DIRECTORY_KEEPERS:
+        Watch.directory_read = True
 
 
 def _set_directory():
@@ -54,8 +52,6 @@ def note_event(event, arguments):
     if Trace.on:
         trace_event(event, arguments)
     note_output_event(event)
-    if not Watch.on:
-        return
     if event == 'open':
         path, _mode, flags = arguments
         if isinstance(path, int):
@@ -90,52 +86,37 @@ def note_event(event, arguments):
 CALLS_OF_THE_PROCESS = ('setpgid', 'setpgrp', 'setsid')
 
 
-def _watched_call(function):
-    def call(*args):
-        Watch.reason = 'the prelude calls os.' + function.__name__
-        return function(*args)
-    return call
+def _before_call(name):
+    def before(_module, *_args):
+        Watch.reason = 'the prelude calls os.' + name
+    return before
 
 
-def start_watch():
-    for name in ('random', 'numpy.random'):
-        if name in sys.modules:
-            Watch.random_states[name] = _random_state(name)
-    # posix's own are what the import system calls.
+def _has_relative_path():
+    """Such an entry the interpreter itself makes absolute, or `site`, or nobody."""
+    path = b'' if sys.flags.ignore_environment else STARTED_ENVIRON.get(b'PYTHONPATH', b'')
+    return bool(path) and any(entry[:1] != b'/' for entry in path.split(b':'))
+
+
+def watch_functions():
+    Watch.directory_read = _has_relative_path()
     for name in ('getcwd', 'getcwdb'):
-        _replace(name, _watched_getcwd(getattr(posix, name)), 'os')
-    _replace('register_at_fork', register_at_fork, 'posix', 'os')
+        watch_call(ORIGINALS[name], before_getcwd)
+    watch_call(ORIGINALS['register_at_fork'], before_register)
     for name in CALLS_OF_THE_PROCESS:
-        _replace(name, _watched_call(ORIGINALS[name]), 'posix', 'os')
-    _replace('dup2', watched_dup2(posix.dup2), 'posix', 'os')
+        watch_call(ORIGINALS[name], _before_call(name))
+    watch_call(ORIGINALS['dup2'], before_dup2)
+    watch_call(sys.stdout.reconfigure, before_reconfigure)
     watch_terminals()
     watch_descriptors()
-    begin_imports()
-    Watch.on = True
+    watch_loaders()
 
 
 def stop_watch():
     end_imports()
-    _put_back()
-
-
-REPLACED = []
-
-
-def _replace(name, function, *modules):
-    """Has the prelude find `function` under `name`, until _put_back()."""
-    for module in (sys.modules.get(each) for each in modules):
-        if module is not None:
-            setattr(module, name, function)
-    REPLACED.append((name, function))
-
-
-def _put_back():
-    """Also in an `os` that was first imported meanwhile; what the program has replaced itself stays."""
-    for name, function in REPLACED:
-        for module in (posix, sys.modules.get('os')):
-            if getattr(module, name, None) is function:
-                setattr(module, name, ORIGINALS[name])
+    failed = unwatch_calls()
+    if failed is not None:
+        Watch.reason = Watch.reason or 'the prelude calls %s in a way that cannot be followed' % failed
 
 
 ORIGINALS = dict(posix.__dict__)

@@ -42,6 +42,9 @@ PRELUDES = (
     ("arguments", "import sys\nA = sys.argv[1:]", "A", unfit("reads sys.argv")),
     ("parsed arguments", "import argparse\nP = argparse.ArgumentParser()\nP.add_argument('x', nargs='*')\nA = P.parse_args()",
      "A", unfit("reads sys.argv")),
+    ("original arguments", "import sys\nA = sys.orig_argv[1:]", "A", unfit("reads sys.orig_argv")),
+    ("own arguments", "import sys\nsys.argv = ['fixed', '-x']", "sys.argv", key(rung="prelude")),
+    ("arguments by name", "from sys import argv, orig_argv", "argv, orig_argv[1:], type(argv), type(orig_argv)", key(rung="prelude")),
     ("input", "import sys\nA = sys.stdin.read()", "A", unfit("reads standard input")),
     ("input of a terminal alone", "import sys\nA = sys.stdin.isatty() or sys.stdin.readline()", "A", None),
     ("output a terminal", "import sys\nA = sys.stdout.isatty()", "A", key(terminal="1")),
@@ -61,6 +64,8 @@ PRELUDES = (
     # What is printed
     ("printed", "print('early')", "'late'", key(terminal="1")),
     ("printed on errors", "import sys\nprint('early', file=sys.stderr)", "'late'", key(rung="prelude")),
+    ("buffered by line", "import sys\nsys.stdout.reconfigure(line_buffering=True)", "sys.stdout.line_buffering", key(rung="prelude")),
+    ("other newlines", "import sys\nsys.stdout.reconfigure(newline='\\r\\n')\nprint('early')", "'late'", key(terminal="1")),
     ("written to the fd", ENVIRON + "os.write(1, b'early\\n')", "'late'", key(rung="prelude")),
     ("warned", "import warnings\nwarnings.warn('early')", "'late'", key(rung="prelude")),
     # What is left

@@ -47,11 +47,26 @@ CASES = {
     "exits": ("import sys; sys.exit(5)", "print('late')", "interpreter"),
     "reads argv": ("import sys; A = sys.argv[1:]", "print(A)", "interpreter"),
     "counts argv": ("import sys; A = len(sys.argv)", "print(A)", "interpreter"),
+    "asks where no frame of ours fits": ("import os\ndef f():\n    try: return f()\n    except RecursionError: return os.isatty(7)\nA = f()",
+                                        "print(A)", "interpreter"),
     "reads stdin": ("import sys; A = sys.stdin.read()", "print(A)", "interpreter"),
     "fails to read stdin": ("import sys\ntry: A = sys.stdin.read()\nexcept OSError: A = 'none'", "print(A)", "interpreter"),
     "fails to read fd 0": ("import os\ntry: A = os.read(0, 9)\nexcept OSError: A = 'none'", "print(A)", "interpreter"),
     "fails to ask": ("try: A = input()\nexcept OSError: A = 'none'", "print(A)", "interpreter"),
     "names argv": ("from sys import argv", "print(argv)", "prelude"),
+    "names argv as others do": ("import sys\nfrom sys import argv\ndef f(a=argv): return a\nclass C: kept = [argv]",
+                                "import pickle; print(type(argv), pickle.dumps(argv), sys.argv is argv is f() is C.kept[0], f())",
+                                "prelude"),
+    "replaces argv": ("import sys; sys.argv = ['prog', '--fixed']", "print(sys.argv)", "prelude"),
+    "names and replaces argv": ("import sys; from sys import argv; sys.argv = ['prog', '--fixed']", "print(sys.argv, argv)", "prelude"),
+    "appends argv": ("import sys; A = ['a'] + sys.argv", "print(A)", "interpreter"),
+    "copies argv": ("import copy, sys; A = copy.copy(sys.argv)", "print(A, type(A))", "interpreter"),
+    "pickles argv": ("import pickle, sys; A = pickle.dumps(sys.argv)", "print(A)", "interpreter"),
+    "asks argv for its kind": ("import sys; A = isinstance(sys.argv, list), sys.argv.__class__, type(sys.argv)", "print(A)", "prelude"),
+    "reads orig_argv": ("import sys; A = list(sys.orig_argv[1:])", "print(A)", "interpreter"),
+    "reads who runs it": ("import sys; A = sys.orig_argv[0]", "print(bool(A))", "prelude"),
+    "names orig_argv": ("from sys import orig_argv", "print(orig_argv[1:], type(orig_argv))", "prelude"),
+    "replaces orig_argv": ("import sys; sys.orig_argv = ['none']", "print(sys.orig_argv)", "prelude"),
     "seeds random": ("import random; random.seed(42)", "print(random.random())", "interpreter"),
     "sets random's state": ("import random; random.setstate(random.Random(1).getstate())", "print(random.random())",
                             "interpreter"),
@@ -148,6 +163,37 @@ if __name__ == '__main__':
     sys.stdout.flush()
     OTHER.write('wrapped'); os.write(2, b'told\\n')
 """
+
+# What a program can see of functions that quicken watches in its prelude, in the prelude and in main.
+FUNCTIONS = """
+import inspect, os, pickle, posix, sys, traceback, types
+from os import get_terminal_size, getcwd, isatty, read, register_at_fork, write
+KEPT = getcwd, get_terminal_size, isatty, read, write, register_at_fork, os.dup2, os.ttyname, os.setsid
+def about():
+    for each in KEPT:
+        print(each, type(each), isinstance(each, types.BuiltinFunctionType), each.__name__, each.__qualname__, each.__module__,
+              each.__self__, each.__text_signature__, each.__doc__, pickle.dumps(each), inspect.signature(write),
+              each is getattr(os, each.__name__) is getattr(posix, each.__name__))
+    for call in (lambda: get_terminal_size(-1), lambda: isatty(), lambda: write(-1, b''), lambda: read(-1, 1), lambda: getcwd(1),
+                 lambda: os.dup2(-1, 5, inheritable=False), lambda: os.dup2(fd=1, no=2), lambda: register_at_fork(before=1)):
+        try: call()
+        except Exception: traceback.print_exc(file=sys.stdout)
+about()
+print(type(sys.stdout.reconfigure), sys.stdout.reconfigure.__text_signature__)
+if __name__ == '__main__':
+    about()
+    get_terminal_size(-1)
+"""
+
+# What every run does before its prelude: (what usercustomize does, what main prints).
+CUSTOMIZED = {
+    "directory": ("import os, builtins\nbuiltins.A = os.getcwd()", "A"),
+    "arguments": ("import sys, builtins\nbuiltins.A = sys.argv[1:]", "A"),
+    "name": ("import sys, builtins\nbuiltins.A = sys.argv[0]", "A"),
+    "terminal": ("import os, builtins\nbuiltins.A = os.isatty(1)", "A"),
+    "random numbers": ("import random\nrandom.seed(7)", "__import__('random').random()"),
+    "a file": ("with open('written', 'a') as file: file.write('x')", "open('written').read()"),
+}
 
 
 @harness.each_activation
@@ -276,6 +322,70 @@ class Prelude:
                                              f"{MAIN}print(os.environ['A_VARIABLE'])\n")
         self.assert_same([script])
         self.assert_same([script], env={"A_VARIABLE": "other"}, served=False)
+
+    def test_functions_that_are_watched(self):
+        """They are what they are: objects, types, errors and tracebacks, in the prelude and for who has kept them."""
+        script = self.bed.write("script.py", FUNCTIONS)
+        for version, python in sorted(pythons.pythons().items()):
+            with self.subTest(version):
+                result = self.assert_same([script, "one"], python=python, plain=[python, script, "one"])
+                self.assertNotIn(b"<quicken>", result.stdout + result.stderr)
+                state = self.bed.ctl("status", "--json", "--python", python, "--file", script).stdout
+                self.assertEqual("prelude", json.loads(state)["rung"])
+
+    def test_relative_module_path(self):
+        """A module is that of the directory in which the program is run, wherever it was run first."""
+        for path in (".", ":/nonexistent", "sub"):
+            for options in ("", " -S"):
+                with self.subTest(path, options=options):
+                    script = self.bed.write("script.py", f"#!{harness.PYTHON}{options}\nimport helper\n{MAIN}print(helper.A)\n", 0o755)
+                    for name in "ab":
+                        os.makedirs(self.bed.path(name + "/sub"), exist_ok=True)
+                        for place in (name, name + "/sub"):
+                            self.bed.write(place + "/helper.py", f"A = {place!r}\n")
+                    for name in "aba":
+                        self.assert_same([script], env={"PYTHONPATH": path}, cwd=self.bed.path(name), served=False)
+
+    def test_package_that_reads_its_arguments(self):
+        """It is imported before the module that is run, which has sys.argv[0] from runpy."""
+        os.mkdir(self.bed.path("package"))
+        self.bed.write("package/__main__.py", f"import package, sys\n{MAIN}print(package.A, package.B, sys.argv, sys.argv is package.B)\n")
+        for read, rung in (("sys.argv[0]", "prelude"), ("sys.argv[1:]", "interpreter"), ("sys.argv[1:], sys.argv[0]", "interpreter")):
+            with self.subTest(read):
+                self.bed.write("package/__init__.py", f"import sys\nA = {read}\nB = sys.argv\n")
+                for arguments in (["one"], ["one"], ["two"]):
+                    plain = self.bed.run([harness.PYTHON, "-m", "package", *arguments])
+                    self.assertEqual(plain, self.bed.run([harness.QUICKEN, "run", "-m", "package", *arguments]))
+                state = self.bed.ctl("status", "--json", "-m", "package").stdout
+                self.assertEqual(rung, json.loads(state)["rung"])
+
+    def test_before_the_prelude(self):
+        """What usercustomize reads counts as what the prelude reads."""
+        packages = os.path.join(self.bed.home, ".local", "lib", "python3.11", "site-packages")
+        os.makedirs(packages)
+        os.mkdir(self.bed.path("other"))
+        for name, (does, shown) in CUSTOMIZED.items():
+            with self.subTest(name):
+                with open(os.path.join(packages, "usercustomize.py"), "w") as file:
+                    file.write(does + "\n")
+                script = self.bed.write("script.py", f"{MAIN}print({shown}, flush=True)\n")
+
+                def forget():
+                    for place in ("written", "other/written"):
+                        if os.path.exists(self.bed.path(place)):
+                            os.unlink(self.bed.path(place))
+
+                if name == "a file":  # a first run for nothing writes it too
+                    self.bed.quick([script])
+                for arguments, place in ((["one"], ""), (["two"], ""), (["one"], "other")):
+                    self.assert_same([script, *arguments], reset=forget, cwd=self.bed.path(place), served=False)
+                relative = [harness.PYTHON, "script.py"]
+                forget()
+                expected = self.bed.run(relative)
+                forget()
+                self.assertEqual(expected, self.bed.run([harness.QUICKEN, "run", "--file", "script.py"]))
+                if name != "a file":
+                    self.assertEqual(self.on_terminal([harness.PYTHON, script], [1]), self.on_terminal(self.bed.quick_argv([script]), [1]))
 
     def test_many_that_do_not_fit(self):
         """Clients that are rightly refused do not wear the server out."""

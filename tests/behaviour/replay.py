@@ -57,7 +57,10 @@ CASES = {
     "unbuffered": ("print('a', 'b'); print('c', file=sys.stderr); sys.stdout.buffer.write(b'd')", BOTH, {"PYTHONUNBUFFERED": "1"}),
     "reconfigured": ("sys.stdout.reconfigure(line_buffering=True); print('a\\nb', end=''); print('c', file=sys.stderr)", BOTH),
     "reconfigured to write through": ("sys.stdout.reconfigure(write_through=True); print('a', end='')", BOTH),
-    "other newlines": ("sys.stdout.reconfigure(newline='\\r\\n'); print('a'); sys.stdout.flush()", "pass"),
+    "other newlines": ("sys.stdout.reconfigure(newline='\\r\\n'); print('a'); sys.stdout.flush()", BOTH),
+    "other newlines, pending": ("sys.stdout.reconfigure(newline='\\r\\n'); print('a\\nb')", BOTH),
+    "old newlines, pending": ("sys.stdout.reconfigure(newline='\\r'); print('a\\nb')", BOTH),
+    "other newlines, unbuffered": ("sys.stdout.reconfigure(newline='\\r\\n')", BOTH, {"PYTHONUNBUFFERED": "1"}),
     "wrapped": ("import io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='latin-1', errors='replace')\nprint('é \\u20ac')", BOTH),
     "wrapped with other newlines": ("import io\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8', newline='\\r\\n', line_buffering=True)\n"
                                     "print('a\\nb', end='')", "print(); print('c', end=''); os.write(1, b'raw')"),
@@ -276,6 +279,20 @@ open({counts!r}, 'w').write(repr(counts))
             except OSError:
                 pass  # EIO: everything was read and nobody has it open
         return shown, process.wait(harness.TIMEOUT)
+
+    def test_what_streams_are_told(self):
+        """It stays, whatever the first client's streams were and those of the others are."""
+        main = "print([(f.line_buffering, f.write_through, f.isatty()) for f in (sys.stdin, sys.stdout, sys.stderr)])"
+        for told in ("line_buffering=True", "line_buffering=False", "line_buffering=None", "newline='\\r\\n'", "write_through=True",
+                     "encoding='latin-1', line_buffering=True"):
+            script = self.script(f"for f in (sys.stdin, sys.stdout, sys.stderr): f.reconfigure({told})", main)
+            plain, quick = [harness.PYTHON, script], self.bed.quick_argv([script])
+            for fds in ([0, 1, 2], [], [1], [], [0], [2], []):
+                with self.subTest(told, terminals=fds):
+                    self.assertEqual(self.on_terminal(plain, fds), self.on_terminal(quick, fds))
+            with self.subTest(told):
+                self.compare(script, WAYS)
+                self.assertEqual("prelude", self.bed.status(script)["rung"])
 
     def test_terminals(self):
         for name, (prelude, main, *env) in CASES.items():
