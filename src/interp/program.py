@@ -166,8 +166,6 @@ def prepare_module(name, prelude, fork):
 def prepare(what, name, code, prelude, fork):
     """What to evaluate. `prelude`: with a fork point inside. Raises Unfit, or what compiling raises."""
     install_fork_point(fork)
-    for asker in ASKERS:
-        watch_asker(asker)
     if what == 'file':
         program = prepare_file(name, prelude)
     elif what == 'entry':

@@ -38,7 +38,7 @@ struct alignas(16) PyConfigStorage {
     X(PyList_Append) X(PyList_GetItem) X(PyList_New) X(PyList_SetSlice) X(PyList_Size) X(PyObject_SetAttr)  \
     X(PyLong_AsLong) X(PyLong_FromLong) X(PyModule_GetDict)                                                 \
     X(PyOS_AfterFork_Child) X(PyOS_AfterFork_Parent) X(PyOS_BeforeFork) X(PyObject_CallFunctionObjArgs)     \
-    X(PyObject_CallObject) X(PyObject_GetAttrString) X(PyObject_IsTrue) X(PyObject_Str) X(PySys_GetObject)  \
+    X(PyObject_Call) X(PyObject_CallObject) X(PyObject_GetAttrString) X(PyObject_IsTrue) X(PyObject_Str) X(PySys_GetObject)  \
     X(PyTuple_New) X(PyTuple_SetItem) X(PyTuple_GetItem) X(PyType_GetFlags)                                 \
     X(PyUnicode_AsUTF8String) X(PyBytes_AsString) X(PyBytes_Size)                                                           \
     X(PyUnicode_DecodeFSDefault) X(PyUnicode_FromString) X(Py_CompileString) X(Py_DecRef)                   \
