@@ -11,7 +11,8 @@ namespace quicken::interp {
 
 namespace {
 
-enum Draws : unsigned { k_bytes = 1, k_seed = 2 };
+// What is added up in `draws`.
+enum Draws : unsigned { k_bytes = 1U << 16, k_seed = 1 };
 
 std::atomic<unsigned> draws{0};
 std::atomic<const void*> interpreter{
@@ -45,6 +46,6 @@ extern "C" __attribute__((visibility("default"))) ssize_t getrandom(void* bytes,
     using namespace quicken::interp;
     const void* watched = interpreter.load(std::memory_order_relaxed);
     if (watched != nullptr && library_of(__builtin_return_address(0)) == watched)
-        draws.fetch_or((flags & GRND_NONBLOCK) != 0 ? k_seed : k_bytes);
+        draws.fetch_add((flags & GRND_NONBLOCK) != 0 ? k_seed : k_bytes);
     return syscall(SYS_getrandom, bytes, size, flags);
 }

@@ -9,8 +9,8 @@
 
 namespace quicken::interp {
 
-/// Gives watch.py its function take_draws(): a sum of 1 (random bytes) and 2 (a seed) of what was drawn since
-/// the last call. False with an exception set.
+/// Gives watch.py its function take_draws(): how many seeds were drawn since the last call, plus 65536 times how
+/// often random bytes were. False with an exception set.
 bool add_draw_function(PyObject* names);
 
 }  // namespace quicken::interp

@@ -255,6 +255,7 @@ def _enter(name):
 
 def _leave(first, completed):
     name, start, within = Imports.stack[-1]
+    note_draws()
     if not completed:
         _taint('an import within it fails' if Imports.stack[1:] else 'its import fails')
     if Imports.open:

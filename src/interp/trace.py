@@ -433,6 +433,7 @@ def last_records(native):
 def _known_records(native):
     note_files()
     names = Trace.variables | set(Trace.in_passing) | set(native.split(b'\0') if native is not None else ())
+    names.discard(b'QUICKEN_TEMPLATE')  # the hook's own question
     everything = Trace.everything or native is None
     if everything:
         names |= STARTED_ENVIRON.keys() - PASSING

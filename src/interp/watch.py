@@ -10,7 +10,8 @@ class Watch:
     temporary_made = False
     reason = None
     random_states = {}
-    seeded = False  # a generator of its own
+    seeds = 0   # of generators of its own
+    hooks = ()  # that quicken.after_fork was given
 
 
 def _random_state(name):
@@ -23,37 +24,37 @@ def _random_state(name):
     return kind, key.tobytes(), rest
 
 
-BYTES, SEED = 1, 2  # as draws.hpp has them
-
-
 def note_draws():
     """Down to the module that is being imported."""
-    draws = take_draws()
-    if not draws or not Watch.on:
+    bytes_drawn, seeds = divmod(take_draws(), 1 << 16)
+    if not Watch.on or is_renewed(Imports.stack[-1][0] if Imports.stack else None):
         return
-    module = Imports.stack[-1][0] if Imports.stack else None
-    if draws & BYTES and not is_renewed(module):
+    if bytes_drawn:
         Watch.reason = Watch.reason or 'the prelude draws random numbers'
-    Watch.seeded = Watch.seeded or draws & SEED != 0 and not is_renewed(module)
+    Watch.seeds += seeds
+
+
+def _seeds_of(kind):
+    """How many making one takes."""
+    take_draws()
+    kind()
+    return take_draws() % (1 << 16)
 
 
 def unfit_generators():
-    """A generator that the prelude has seeded, as the reason for which it is unfit, or None."""
-    random = sys.modules.get('random')
-    if not Watch.seeded or random is None:
+    """A generator that the prelude has seeded, whether it still has it or a number from it, as the reason for which
+    it is unfit, or None. One that has given quicken.after_fork something sees to that itself."""
+    random, tempfile = sys.modules.get('random'), sys.modules.get('tempfile')
+    if not Watch.seeds or Watch.hooks:
         return None
-    ours = [vars(random).get('_inst'), *_names_of_files()]
-    for each in _own_import('gc').get_objects():
-        if issubclass(type(each), random.Random) and not issubclass(type(each), random.SystemRandom) and \
-                not any(each is one for one in ours):
-            return 'the prelude makes a generator of random numbers'
-    return None
-
-
-def _names_of_files():
-    """Those of tempfile, which a process makes anew that finds itself forked."""
-    names = getattr(sys.modules.get('tempfile'), '_name_sequence', None)
-    return [getattr(names, '_rng', None)]
+    if hasattr(random, 'SystemRandom') and hasattr(random, 'Random'):
+        names = getattr(tempfile, '_RandomNameSequence', ())
+        objects = _own_import('gc').get_objects()
+        # The kernel's has none; that of names for files is made anew by a process that finds itself forked.
+        kernels = [each for each in objects if issubclass(type(each), random.SystemRandom)]
+        of_names = [each for each in objects if issubclass(type(each), names) and hasattr(each, '_rng')]
+        Watch.seeds -= len(kernels) * _seeds_of(random.SystemRandom) + len(of_names) * _seeds_of(random.Random)
+    return 'the prelude makes a generator of random numbers' if Watch.seeds > 0 else None
 
 
 # Modules that keep the directory they were imported in, and the name that they keep it under: put right in
@@ -200,6 +201,8 @@ def start_watch():
     watch_terminals()
     watch_descriptors()
     begin_imports()
+    Watch.hooks = getattr(getattr(builtins, FORK_POINT, None), '__self__', ())
+    take_draws()
     Watch.on = True
 
 

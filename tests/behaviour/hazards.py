@@ -243,7 +243,7 @@ CLOCKS = {
 RANDOM = """
 import os, random, secrets, ssl, tempfile, threading, uuid
 import multiprocessing
-DRAWN = ssl.RAND_bytes(8), os.urandom(8), uuid.uuid4(), secrets.token_hex(), random.SystemRandom().random()
+DRAWN = ssl.RAND_bytes(8)
 NAMES = tempfile._get_candidate_names()
 if __name__ == '__main__':
     print(ssl.RAND_bytes(8).hex(), os.urandom(8).hex(), uuid.uuid4(), secrets.token_hex(), random.random(),
@@ -424,6 +424,14 @@ class Hazards(Rungs):
         for version, python in sorted(pythons.pythons().items()):
             with self.subTest(version):
                 self.assert_each_drawn(script, 10, python)
+
+    def test_random_numbers_that_are_kept(self):
+        """What a prelude draws is drawn by every run."""
+        for draw in ("os.urandom(8)", "uuid.uuid4()", "secrets.token_hex()", "random.Random().random()", "random.SystemRandom().random()"):
+            with self.subTest(draw):
+                script = self.bed.write("script.py", f"import os, random, secrets, uuid\nA = {draw}\n{MAIN}print(A)\n")
+                runs = {self.bed.quick([script]).stdout for _ in range(4)}
+                self.assertEqual(4, len(runs), runs)
 
     def test_random_numbers_of_numpy(self):
         self.assert_each_drawn(self.bed.write("script.py", NUMPY), 4, harness.PYTHON)

@@ -92,6 +92,7 @@ DEEDS = {
     "import uuid; uuid.uuid4()": "draws random numbers",
     "import random; random.SystemRandom().random()": "draws random numbers",
     "import random; R = random.Random()": "makes a generator",
+    "import random; R = random.Random().random()": "makes a generator",
     "import random; class_ = type('R', (random.Random,), {}); R = [class_()]": "makes a generator",
     "import numpy.random; R = numpy.random.default_rng()": "draws random numbers",
     "sys.audit('open', 1)": "cannot be traced: open",
@@ -102,7 +103,8 @@ HARMLESS = (
     "import multiprocessing.process, numpy.random, random, secrets, ssl, tempfile, uuid",
     "open('/proc/meminfo').close(); os.listdir('/proc')",
     "import random; R = random.SystemRandom()",
-    "import random; random.Random().random()",  # gone by then
+    "import random; R = random.Random(7)",
+    "import random, tempfile; R = next(tempfile._RandomNameSequence())",
     "d = os.open('f', 0); os.fstat(d); os.close(d)",
     "os.path.exists('/proc/self/ns')",
     "import ctypes.util, platform, sqlite3; sqlite3.connect(':memory:').close()",
