@@ -1,6 +1,5 @@
 #include "draws.hpp"
 
-#include <dlfcn.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,13 +14,7 @@ namespace {
 enum Draws : unsigned { k_bytes = 1U << 16, k_seed = 1 };
 
 std::atomic<unsigned> draws{0};
-std::atomic<const void*> interpreter{
-    nullptr};  // the program or library that it is in; nullptr: none is watched yet
-
-const void* library_of(const void* address) {
-    Dl_info library{};
-    return dladdr(address, &library) != 0 ? library.dli_fbase : nullptr;
-}
+std::atomic<bool> counting{false};
 
 PyObject* take_draws(PyObject*, PyObject*) {
     return py.PyLong_FromLong(static_cast<long>(draws.exchange(0)));
@@ -33,7 +26,7 @@ PyMethodDef take_method = {"take_draws", take_draws, METH_NOARGS, nullptr};
 
 bool add_draw_function(PyObject* names) {
     const Ref function(py.PyCFunction_NewEx(&take_method, nullptr, nullptr));
-    interpreter.store(library_of(reinterpret_cast<const void*>(py.PyObject_CallObject)));
+    counting.store(true);
     return function && py.PyDict_SetItemString(names, take_method.ml_name, function.get()) == 0;
 }
 
@@ -44,8 +37,7 @@ bool add_draw_function(PyObject* names) {
 extern "C" __attribute__((visibility("default"))) ssize_t getrandom(void* bytes, size_t size,
                                                                     unsigned flags) {
     using namespace quicken::interp;
-    const void* watched = interpreter.load(std::memory_order_relaxed);
-    if (watched != nullptr && library_of(__builtin_return_address(0)) == watched)
+    if (counting.load(std::memory_order_relaxed) && is_interpreter(__builtin_return_address(0)))
         draws.fetch_add((flags & GRND_NONBLOCK) != 0 ? k_seed : k_bytes);
     return syscall(SYS_getrandom, bytes, size, flags);
 }

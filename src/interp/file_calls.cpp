@@ -65,31 +65,31 @@ using quicken::interp::note_of_look;
     QUICKEN_EXPORT type name parameters throwing {                      \
         static std::atomic<type(*) parameters> known{nullptr};          \
         const auto function = next<type parameters>(known, #name);      \
-        if (is_noting_files()) note;                                    \
+        if (is_noting_files(__builtin_return_address(0))) note;         \
         return function arguments;                                      \
     }
 
 // --- opened -------------------------------------------------------------------------
 
-#define QUICKEN_OPEN(name)                                                        \
-    QUICKEN_EXPORT int name(const char* path, int flags, ...) {                   \
-        static std::atomic<int (*)(const char*, int, ...)> known{nullptr};        \
-        va_list arguments;                                                        \
-        va_start(arguments, flags);                                               \
-        const mode_t mode = va_arg(arguments, mode_t);                            \
-        va_end(arguments);                                                        \
-        if (is_noting_files()) note_file(note_of(flags), AT_FDCWD, path);         \
-        return next<int(const char*, int, ...)>(known, #name)(path, flags, mode); \
+#define QUICKEN_OPEN(name)                                                                           \
+    QUICKEN_EXPORT int name(const char* path, int flags, ...) {                                      \
+        static std::atomic<int (*)(const char*, int, ...)> known{nullptr};                           \
+        va_list arguments;                                                                           \
+        va_start(arguments, flags);                                                                  \
+        const mode_t mode = va_arg(arguments, mode_t);                                               \
+        va_end(arguments);                                                                           \
+        if (is_noting_files(__builtin_return_address(0))) note_file(note_of(flags), AT_FDCWD, path); \
+        return next<int(const char*, int, ...)>(known, #name)(path, flags, mode);                    \
     }
-#define QUICKEN_OPENAT(name)                                                                      \
-    QUICKEN_EXPORT int name(int directory, const char* path, int flags, ...) {                    \
-        static std::atomic<int (*)(int, const char*, int, ...)> known{nullptr};                   \
-        va_list arguments;                                                                        \
-        va_start(arguments, flags);                                                               \
-        const mode_t mode = va_arg(arguments, mode_t);                                            \
-        va_end(arguments);                                                                        \
-        if (is_noting_files()) note_file(note_of(flags), directory, path);                        \
-        return next<int(int, const char*, int, ...)>(known, #name)(directory, path, flags, mode); \
+#define QUICKEN_OPENAT(name)                                                                          \
+    QUICKEN_EXPORT int name(int directory, const char* path, int flags, ...) {                        \
+        static std::atomic<int (*)(int, const char*, int, ...)> known{nullptr};                       \
+        va_list arguments;                                                                            \
+        va_start(arguments, flags);                                                                   \
+        const mode_t mode = va_arg(arguments, mode_t);                                                \
+        va_end(arguments);                                                                            \
+        if (is_noting_files(__builtin_return_address(0))) note_file(note_of(flags), directory, path); \
+        return next<int(int, const char*, int, ...)>(known, #name)(directory, path, flags, mode);     \
     }
 QUICKEN_OPEN(open)
 QUICKEN_OPEN(open64)

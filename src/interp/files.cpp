@@ -19,6 +19,7 @@ namespace quicken::interp {
 // Constant-initialized: other libraries' constructors run before ours would.
 std::atomic<bool> noting_files{false};
 thread_local int quiet_files __attribute__((tls_model("initial-exec"))) = 0;
+thread_local const void* file_caller __attribute__((tls_model("initial-exec"))) = nullptr;
 
 namespace {
 
@@ -127,7 +128,8 @@ void note_absolute(FileNote kind, const char* path, const char* function) {
         return append(kind, {}, text, static_cast<std::size_t>(length));
     }
     const bool looks = function != nullptr;
-    if (!looks && is_of_a_process(path)) return append(FileNote::process, {}, path, strlen(path));
+    if (!looks && is_of_a_process(path) && is_interpreter(file_caller))
+        return append(FileNote::process, {}, path, strlen(path));
     if (is_untraced(path) || is_known(kind, path)) return;
     append(kind, identity_of(path, kind != FileNote::entry), path, strlen(path));
 }

@@ -21,7 +21,8 @@ enum class FileNote : std::uint32_t {
     entry,     // looked at without
     written,   // opened for writing
     changed,   // its attributes set, or a node made: the text is the function, NUL, the path
-    process,   // opened below /proc/PID, or for what a standard stream is: what it says is of this process
+    process,   // opened by Python below /proc/PID, or for what a standard stream is: what it says is of this
+               // process
     relative,  // no text: a path was taken from the working directory
     unknown    // no text: a path could not be told, or there were too many to note
 };
@@ -29,8 +30,12 @@ enum class FileNote : std::uint32_t {
 extern std::atomic<bool> noting_files;
 extern thread_local int quiet_files __attribute__((tls_model("initial-exec")));
 
-inline bool is_noting_files() {
-    return noting_files.load(std::memory_order_relaxed) && quiet_files == 0;
+extern thread_local const void* file_caller __attribute__((tls_model("initial-exec")));
+
+inline bool is_noting_files(const void* caller) {
+    if (!noting_files.load(std::memory_order_relaxed) || quiet_files != 0) return false;
+    file_caller = caller;
+    return true;
 }
 
 /// While there is one, what this thread does is not noted: it is quicken's own doing.

@@ -33,6 +33,7 @@ KNOWN_SAFE = {
         # Command lines, and the files that they read.
         ('/sbin/ldconfig', '-p'): (b'/etc/ld.so.cache',),  # ctypes.util.find_library()
         ('uname', '-p'): (),  # platform.processor(): of the machine
+        ('file', '-b', 'python'): (b'/usr/bin/file',),  # platform.architecture(), of the interpreter
     },
     'of the process': {
         # Below /proc/PID: the same in a fork, or of the machine and of namespaces that clients share (a client in
@@ -70,7 +71,9 @@ def is_set_again(variable):
 
 def is_safe_child(words):
     """What it reads is then in the trace."""
-    files = KNOWN_SAFE['child process'].get(tuple(words))
+    interpreter = counted_identity(_bytes_of(sys.executable or ''))
+    words = tuple('python' if word[:1] == '/' and counted_identity(_bytes_of(word)) == interpreter else word for word in words)
+    files = KNOWN_SAFE['child process'].get(words)
     for path in files or ():
         trace_file(path)
     return files is not None
