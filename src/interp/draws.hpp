@@ -9,8 +9,8 @@
 
 namespace quicken::interp {
 
-/// Gives watch.py its function take_draws(): how many seeds were drawn since the last call, plus 65536 times how
-/// often random bytes were. False with an exception set.
+/// Gives watch.py its function take_draws(): how many seeds were drawn since the last call, plus 65536 times
+/// how often random bytes were. False with an exception set.
 bool add_draw_function(PyObject* names);
 
 }  // namespace quicken::interp

@@ -72,7 +72,8 @@ def is_set_again(variable):
 def is_safe_child(words):
     """What it reads is then in the trace."""
     interpreter = counted_identity(_bytes_of(sys.executable or ''))
-    words = tuple('python' if word[:1] == '/' and counted_identity(_bytes_of(word)) == interpreter else word for word in words)
+    words = tuple('python' if word[:1] == '/' and counted_identity(_bytes_of(word)) == interpreter else word
+                  for word in words)
     files = KNOWN_SAFE['child process'].get(words)
     for path in files or ():
         trace_file(path)

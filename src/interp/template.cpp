@@ -217,7 +217,8 @@ void load_bootstrap() {
     py.PyDict_SetItemString(names, "STARTED_MONOTONIC", started_monotonic.get());
     const Ref exchange(py.PyCFunction_NewEx(&exchange_questions_method, nullptr, nullptr));
     py.PyDict_SetItemString(names, "exchange_questions", exchange.get());
-    if (!add_file_functions(names) || !add_draw_function(names)) give_up_with_exception("quicken's own start");
+    if (!add_file_functions(names) || !add_draw_function(names))
+        give_up_with_exception("quicken's own start");
     describe_streams();
     const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);

@@ -448,7 +448,8 @@ def _known_records(native):
         records.append(_record(4))
     records += _client_records()
     records.append(_record(10, report()))
-    for each in (Trace.files, Trace.entries, Trace.opened, Trace.directories, Trace.listed, Trace.variables, Trace.written, Trace.indexes):
+    for each in (Trace.files, Trace.entries, Trace.opened, Trace.directories, Trace.listed, Trace.variables, Trace.written,
+                 Trace.indexes):
         each.clear()
     return b''.join(records)
 

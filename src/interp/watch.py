@@ -132,7 +132,8 @@ def watch_event(event, arguments):
             if path in (0, 1, 2):  # where it leads, and what that can do, is kept in the file object
                 Watch.reason = 'the prelude opens fd %d' % path
             return  # another was opened by name before, which was noted then
-        if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not is_reproducible_write(path, flags):
+        writes = isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR)
+        if writes and not is_reproducible_write(path, flags):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif path in ('/dev/tty', b'/dev/tty'):
             Watch.reason = 'the prelude opens /dev/tty'
