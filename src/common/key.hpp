@@ -13,14 +13,15 @@
 
 namespace quicken {
 
-/// Alike for all clients of a server, as they are part of its instance (target.cpp), or quicken's own. A
-/// pattern with a '*' at its end is a prefix.
-inline constexpr char k_settled_variables[] =
-    "PYTHON* LD_* LC_* LANG LANGUAGE TZ GLIBC_TUNABLES MALLOC_* QUICKEN_*";
+/// Alike for all clients of a server, as they are part of its instance (target.cpp). A pattern with a '*' at
+/// its end is a prefix.
+inline constexpr char k_settled_variables[] = "PYTHON* LD_* LC_* LANG LANGUAGE TZ GLIBC_TUNABLES MALLOC_*";
 
-/// May differ if a prelude has read the environment as a whole, and not these by name before: a shell
-/// changes them with every command, a terminal with every window.
-inline constexpr char k_passing_variables[] = "_ SHLVL OLDPWD WINDOWID";
+/// May differ if a prelude has read the environment as a whole, and not these by name: a shell changes them
+/// with every command, a terminal with every window, and quicken's own are for quicken.
+inline constexpr char k_passing_variables[] =
+    "_ SHLVL OLDPWD WINDOWID QUICKEN_DISABLE QUICKEN_VERBOSE QUICKEN_ACTIVATION QUICKEN_IDLE_TIMEOUT "
+    "QUICKEN_LOG_FILE";
 
 /// A client's request, whose body is NUL-terminated, and a link in /proc to its working directory.
 struct ClientView {

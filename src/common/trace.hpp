@@ -13,6 +13,8 @@
 // then seen as one, never missed.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -27,14 +29,15 @@ enum class Kind : std::uint32_t {
     size,        // text: ROWSxCOLUMNS of the terminal's window, which was asked for
     cwd,         // text: the working directory, as getcwd(3) gives it
     name,        // text: sys.argv[0]
-    module,  // text: a module that was imported in advance, or with `unfit` one that the next template may;
-             // in order
-    report,  // text: a JSON object for people: what else is known of the prelude (report.py)
-    refused  // text: a module that was to be imported in advance, NUL, why it cannot be, NUL, its file or ""
+    module,   // text: a module that was imported in advance, or with `unfit` one that the next template may;
+              // in order
+    report,   // text: a JSON object for people: what else is known of the prelude (report.py)
+    refused,  // text: a module that was to be imported in advance, NUL, why it cannot be, NUL, its file or ""
+    entry  // text: absolute path of what was looked at itself, as lstat(2) does: a link's identity is its own
 };
 
-/// As stat(2) tells, links followed. With the time of status change an edit that sets the modification time
-/// back is seen too.
+/// As stat(2) tells, links followed, of a regular file; see counted_identity(). With the time of status
+/// change an edit that sets the modification time back is seen too.
 struct Identity {
     std::uint64_t device;
     std::uint64_t inode;
@@ -44,6 +47,15 @@ struct Identity {
     friend constexpr bool operator==(const Identity&, const Identity&) = default;
 };
 
+/// Of what is neither a regular file nor a link only what it is counts, and who may use it: a directory's
+/// times change with every entry.
+inline Identity counted_identity(const struct stat& status) {
+    if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) return {0, 0, status.st_mode, 0, 0, 0, 0};
+    return {status.st_dev,         status.st_ino,          static_cast<std::uint64_t>(status.st_size),
+            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+            status.st_ctim.tv_nsec};
+}
+
 /// Names of a directory record are separated by '/', which no name contains, and sorted bytewise. Asked for
 /// are stems: an entry's name up to its first '.'; found are the entries with one of these stems. A single
 /// '*' asks for all entries. Entries that are not asked for may come and go. A directory that is not there
@@ -51,7 +63,7 @@ struct Identity {
 struct Header {
     Kind kind;
     std::uint32_t length;  // bytes of text
-    Identity identity;     // of a file; otherwise 0
+    Identity identity;     // of a file or an entry; otherwise 0
 };
 
 /// Calls `use(header, text)` for each of records that are known to be complete; `text` has header.length

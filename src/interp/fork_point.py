@@ -23,6 +23,8 @@ def unfit(native, readers):
     for name, state in Watch.random_states.items():
         if _random_state(name) != state:
             return 'the prelude seeds or uses ' + name
+    if reason := unfit_generators():
+        return reason
     threading = sys.modules.get('threading')
     if threading is not None and threading.active_count() > 1:
         return 'the prelude leaves a running thread'

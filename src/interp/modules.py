@@ -144,6 +144,8 @@ def _names_changed(before, after, importing):
 def _take_flags():
     """(why, whether it may decide what is done next) of what has been noted since the last look."""
     found, decides = None, False
+    note_files()
+    note_draws()
     for owner, name, nothing, words in FLAGS:
         value = getattr(owner, name)
         if value != nothing:
@@ -246,12 +248,14 @@ def _enter(name):
     if Imports.advance is not None and name not in Imports.advance:
         _taint(NOT_TAKEN % name, name)
         raise NotTaken(name)
+    note_draws()  # they are of who imports it
     Imports.stack.append([name, perf_counter(), 0.0])
     return len(Imports.done)
 
 
 def _leave(first, completed):
     name, start, within = Imports.stack[-1]
+    note_draws()
     if not completed:
         _taint('an import within it fails' if Imports.stack[1:] else 'its import fails')
     if Imports.open:
@@ -295,7 +299,6 @@ def _spec_name(module):
 def _exec_module(self, module):
     """SourceFileLoader.exec_module."""
     _imported(ORIGINAL_LOADERS[0], _spec_name(module), True, self, module)
-    watch_asker(module.__name__)
     if module.__name__ == 'multiprocessing.process':
         note_authkey()
     # As it was right after its import: a prelude that seeds it, or draws from it, leaves it otherwise.
@@ -340,11 +343,13 @@ def begin_imports():
     Imports.started = set(sys.modules)
     Imports.thread = _thread.get_ident()
     _random_used()
+    begin_draws()
     Imports.open = True
 
 
 def end_imports():
     """At the fork point."""
+    note_draws()
     Imports.open = False
     for (loader, name, ours), original, inherited in zip(_loaders(), ORIGINAL_LOADERS, Imports.inherited):
         if vars(loader).get(name) is ours:

@@ -2,12 +2,29 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <initializer_list>
 #include <type_traits>
 
 namespace quicken::interp {
 
 PythonApi py;
+
+namespace {
+
+const void* library_of(const void* address) {
+    Dl_info library{};
+    return dladdr(address, &library) != 0 ? library.dli_fbase : nullptr;
+}
+
+}  // namespace
+
+bool is_interpreter(const void* address) {
+    static std::atomic<const void*> known{nullptr};
+    if (known.load() == nullptr)
+        known.store(library_of(reinterpret_cast<const void*>(py.PyObject_CallObject)));
+    return known.load() != nullptr && library_of(address) == known.load();
+}
 
 const char* load_python() {
     const char* missing = nullptr;

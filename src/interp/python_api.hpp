@@ -72,6 +72,9 @@ extern PythonApi py;
 /// Resolves the table. Returns nullptr, or the name that this process lacks: it is then not a CPython >= 3.8.
 const char* load_python();
 
+/// Whether code at this address is the interpreter's own, and no other library's.
+bool is_interpreter(const void* address);
+
 /// A reference that is ours. Needs the GIL.
 class Ref {
  public:

@@ -16,7 +16,9 @@
 #include "calls.hpp"
 #include "clock.hpp"
 #include "common/key.hpp"
+#include "draws.hpp"
 #include "environment.hpp"
+#include "files.hpp"
 #include "list_type.hpp"
 #include "output.hpp"
 #include "packet.hpp"
@@ -220,6 +222,8 @@ void load_bootstrap() {
         const Ref function(py.PyCFunction_NewEx(method, nullptr, nullptr));
         py.PyDict_SetItemString(names, method->ml_name, function.get());
     }
+    if (!add_file_functions(names) || !add_draw_function(names))
+        give_up_with_exception("quicken's own start");
     describe_streams();
     const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
@@ -320,9 +324,13 @@ int note_event(const char* event, PyObject* arguments, void*) {
     }
     if (!wanted || !template_.bootstrap) return 0;
     inside = true;
+    const QuietFiles quiet;
     const Ref name(py.PyUnicode_FromString(event));
-    const Ref noted = call_bootstrap("note_event", name.get(), arguments);
-    if (!noted) py.PyErr_Clear();
+    if (!call_bootstrap("note_event", name.get(), arguments)) {
+        py.PyErr_Clear();
+        // A record is lost: what the program has read, or done, is not known.
+        if (!call_bootstrap("note_untraced", name.get())) give_up_with_exception("an event of the prelude");
+    }
     inside = false;
     return 0;
 }

@@ -78,7 +78,14 @@ bool is_blind(const char* path) {
     return known_blind;
 }
 
-/// All 0 if there is nothing.
+Identity counted_identity(const Watched& watched) {
+    struct stat status {};
+    const int flags = watched.kind == Kind::entry ? AT_SYMLINK_NOFOLLOW : 0;
+    return fstatat(AT_FDCWD, watched.path, &status, flags) == 0 ? trace::counted_identity(status)
+                                                                : Identity{};
+}
+
+/// Of a directory, times and all. All 0 if there is nothing.
 Identity identity_of(const char* path) {
     struct stat status {};
     if (stat(path, &status) != 0) return {};
@@ -126,18 +133,23 @@ bool directory_changed(const Watched& watched) {
 
 /// A directory that is as it was has the entries that it had.
 bool has_changed(const Watched& watched) {
+    if (watched.kind != Kind::directory) return counted_identity(watched) != watched.identity;
     if (identity_of(watched.path) == watched.identity) return false;
-    return watched.kind == Kind::file || directory_changed(watched);
+    return directory_changed(watched);
+}
+
+bool is_watched(Kind kind) {
+    return kind == Kind::file || kind == Kind::directory || kind == Kind::entry;
 }
 
 void prepare_files(const char* bytes, std::size_t size) {
     std::size_t count = 0;
     for_each_record(bytes, size, [&count](const Header& header, const char*) {
-        count += header.kind == Kind::file || header.kind == Kind::directory ? 1 : 0;
+        count += is_watched(header.kind) ? 1 : 0;
     });
     prepared.watched = allocate<Watched>(count);
     for_each_record(bytes, size, [](const Header& header, const char* content) {
-        if (header.kind != Kind::file && header.kind != Kind::directory) return;
+        if (!is_watched(header.kind)) return;
         Watched& watched = prepared.watched[prepared.watched_count++];
         char* text = allocate<char>(header.length);
         memcpy(text, content, header.length);
@@ -146,7 +158,7 @@ void prepare_files(const char* bytes, std::size_t size) {
         watched.blind = is_blind(text);
         prepared.some_blind = prepared.some_blind || watched.blind;
         watched.identity = header.identity;
-        if (watched.kind == Kind::file) return;
+        if (watched.kind != Kind::directory) return;
         watched.asked = text + strlen(text) + 1;
         watched.found = watched.asked + strlen(watched.asked) + 1;
         // Only while it has them is its identity a short cut. Of nothing it is none: there may be something.

@@ -6,20 +6,28 @@
 # rungs. What has been read before that, or by the loader of shared libraries, is looked at later: if it has
 # changed since the process was started it counts as changed.
 
-NOTHING = (0,) * 7
-CHANGED = (0, 1, 0, 0, 0, 0, 0)  # no file's
+NOTHING = bytes(56)  # identities are as trace.hpp has them
+CHANGED = NOTHING[:8] + b'\1' + NOTHING[9:]  # no file's
 
 UNTRACED = (b'/proc/', b'/sys/', b'/dev/')  # no files: what they say changes by itself
+
+# What files.hpp notes
+READ, ENTRY, WRITTEN, ATTRIBUTES, OF_PROCESS, RELATIVE, UNKNOWN = range(1, 8)
 
 
 class Trace:
     on = False
     files = {}        # absolute path: its identity before it was first read
+    entries = {}      # the same of what was looked at itself, links not followed
+    opened = {}       # absolute path: its identity before code in C opened it to write
     directories = {}  # absolute path: {stem that was asked for: the entries that were found}
     listed = {}       # absolute path: all its entries before it was first listed
     variables = set()
     everything = False
-    written = set()   # by the prelude itself
+    sweep = ()        # all names, while somebody who goes through the variables may be asking for each in turn
+    swept = 0         # of these the first so many have been asked for
+    in_passing = []   # and of those the ones that count only if the rest is not asked for
+    written = set()   # absolute paths of what Python has made or replaced
     indexes = {}      # id of a FileFinder: what it knows, and that by stem
     plain_environ = posix.environ
 
@@ -46,18 +54,6 @@ def _absolute(path):
     return None if path.startswith(UNTRACED) or b'\0' in path else path
 
 
-def _identity(path):
-    """NOTHING if there is none, None if it is no file."""
-    try:
-        status = ORIGINALS['stat'](path)
-    except OSError:
-        return NOTHING
-    if status.st_mode & 0o170000 != 0o100000:
-        return None
-    return (status.st_dev, status.st_ino, status.st_size,
-            *divmod(status.st_mtime_ns, 10**9), *divmod(status.st_ctime_ns, 10**9))
-
-
 def _entries(path):
     try:
         return [_bytes_of(name) for name in ORIGINALS['listdir'](path)]
@@ -72,11 +68,8 @@ def _stem(name):
 def trace_file(path):
     """Before it is read."""
     path = _absolute(path)
-    if path is None or path in Trace.files or path in Trace.written or b'/__pycache__/' in path:
-        return
-    identity = _identity(path)
-    if identity is not None:
-        Trace.files[path] = identity
+    if path is not None and path not in Trace.files and path not in Trace.written and b'/__pycache__/' not in path:
+        Trace.files[path] = counted_identity(path)
 
 
 def trace_late(path):
@@ -84,82 +77,100 @@ def trace_late(path):
     path = _absolute(path)
     if path is None or path in Trace.files:
         return
-    identity = _identity(path)
-    if identity is not None:
-        Trace.files[path] = CHANGED if identity[5] * 10**9 + identity[6] >= STARTED else identity
+    identity = counted_identity(path)
+    changed = int.from_bytes(identity[40:48], sys.byteorder) * 10**9 + int.from_bytes(identity[48:56], sys.byteorder)
+    Trace.files[path] = CHANGED if changed >= STARTED else identity
 
 
 def trace_listing(path):
-    path = _absolute('.' if path in (None, '', b'') else path)
+    path = _absolute(path or b'.')
     if path is not None and path not in Trace.listed:
         Trace.listed[path] = _entries(path)
 
 
+# Which argument is made or removed.
+MADE = {'os.mkdir': 0, 'os.remove': 0, 'os.rename': 1, 'os.rmdir': 0, 'os.symlink': 1, 'os.link': 1}
+
+
+def _is_own_caller(frame):
+    """What the import system lists it looks for names in."""
+    return frame is not None and frame.f_code.co_filename.startswith(('<frozen importlib', '<quicken>'))
+
+
 def trace_event(event, arguments):
+    """What is opened and looked at is noted in C."""
     if event == 'open':
         path, mode, flags = arguments
-        if isinstance(path, int):
-            return
-        writes = isinstance(flags, int) and flags & 3 != 0 or isinstance(mode, str) and set(mode) & set('wax+')
-        if not writes:
-            trace_file(path)
-        elif not isinstance(flags, int) or flags & posix.O_CREAT:
+        if not isinstance(path, int) and isinstance(flags, int) and flags & posix.O_CREAT:
+            note_files()  # what has been read of it was before
             Trace.written.add(_absolute(path))
+    elif event in MADE:
+        note_files()
+        Trace.written.add(_absolute(arguments[MADE[event]]))
     elif event == 'import':
         if arguments[1] is not None:
             trace_file(arguments[1])
     elif event in ('os.listdir', 'os.scandir'):
         path = arguments[0] if arguments else None
-        # What the import system lists it looks for names in.
-        caller = sys._getframe(2).f_code.co_filename
-        if not isinstance(path, int) and not caller.startswith(('<frozen importlib', '<quicken>')):
-            trace_listing(path)
-    elif event == 'subprocess.Popen':
-        Trace.everything = Trace.everything or arguments[3] is None
+        if not _is_own_caller(sys._getframe().f_back.f_back):
+            trace_listing(_path_of(path))
 
 
-# --- files that are asked about and not there: no event tells of that
+def _path_of(path):
+    """As bytes, of an open directory too."""
+    if path is None:
+        return b'.'
+    return posix.readlink(b'/proc/self/fd/%d' % path) if isinstance(path, int) else _bytes_of(posix.fspath(path))
 
-ASKERS = ('genericpath', 'pathlib', 'pathlib._local')  # modules that ask by their global `os`
+
+# --- what C has seen (files.hpp)
+
+def _noted_files():
+    """(kind, identity, text) of each since the last time."""
+    notes, at = take_files(), 0
+    while at < len(notes):
+        kind, length = (int.from_bytes(notes[each:each + 4], sys.byteorder) for each in (at, at + 4))
+        yield kind, notes[at + 8:at + 64], notes[at + 64:at + 64 + length]
+        at += 64 + length
 
 
-class Os:
-    """The module `os` as an asker finds it."""
-
-    def __getattr__(self, name):
-        return getattr(sys.modules['os'], name)
-
-    def stat(self, path, **options):
-        text = posix.fspath(path) if hasattr(path, '__fspath__') else path
-        if isinstance(text, (str, bytes)) and text and text[:1] not in ('/', b'/'):
+def note_files():
+    """Into the trace, and what makes a prelude unfit."""
+    for kind, identity, text in _noted_files():
+        if kind == READ:
+            if text not in Trace.written:
+                Trace.files.setdefault(text, identity)
+        elif kind == ENTRY:
+            if text not in Trace.written:
+                Trace.entries.setdefault(text, identity)
+        elif kind == WRITTEN:
+            if text not in Trace.written:
+                Trace.opened.setdefault(text, identity)
+        elif kind == RELATIVE:
             Watch.directory_read = True
-        try:
-            return sys.modules['os'].stat(path, **options)
-        except OSError:
-            if Trace.on and options.get('dir_fd') is None:
-                trace_absent(path)
-            raise
+        else:
+            note_deed(kind, text)
 
 
-ASKED = Os()
-
-
-def trace_absent(path):
-    path = _absolute(path)
-    if path is not None and path not in Trace.files and path not in Trace.written and _identity(path) == NOTHING:
-        Trace.files[path] = NOTHING
-
-
-def watch_asker(name):
-    module = sys.modules.get(name)
-    if name in ASKERS and getattr(module, 'os', None) is sys.modules.get('os') is not None:
-        module.os = ASKED
-
-
-def _unwatch_askers():
-    for module in map(sys.modules.get, ASKERS):
-        if getattr(module, 'os', None) is ASKED:
-            module.os = sys.modules['os']
+def _end_files():
+    """At the fork point: what the prelude has written is for the next run to find as it is now."""
+    note_files()
+    watch_files(False)
+    for path, before in Trace.opened.items():
+        now = counted_identity(path)
+        if path in Trace.written:
+            continue
+        if now != before and not (before == NOTHING and is_in_cache(path)):
+            Watch.reason = Watch.reason or 'the prelude writes ' + repr(path)
+        Trace.files.setdefault(path, before)
+        if now != before:
+            Trace.files[path] = now
+    for path in filter(None, Trace.written):
+        now = counted_identity(path)
+        if (now != NOTHING or path in Trace.files) and b'/__pycache__/' not in path:
+            Trace.files[path] = now
+        Trace.entries.pop(path, None)
+    forget_files()
 
 
 # --- modules
@@ -182,13 +193,16 @@ def _find_spec(self, fullname, target=None):
     return found
 
 
+_quiet_stat = make_quiet(posix.stat)
+
+
 def _trace_package(directory, tail):
     """A directory of that name is a package only with an __init__ in it."""
     path = _absolute(directory + '/' + tail)
     if path is None or b'__init__' in Trace.directories.get(path, ()):
         return
     try:
-        if ORIGINALS['stat'](path).st_mode & 0o170000 != 0o040000:
+        if _quiet_stat(path).st_mode & 0o170000 != 0o040000:
             return
     except OSError:
         return
@@ -230,13 +244,31 @@ def _trace_earlier_modules(finder_type):
 
 # --- variables
 
+def begin_sweep(names):
+    """Who goes through all variables, by dict() or items(), then asks for each in turn: for none by its name."""
+    Trace.everything = True
+    Trace.variables.update(Trace.in_passing)
+    Trace.sweep, Trace.swept, Trace.in_passing = names, 0, []
+
+
+def _is_in_sweep(name):
+    if Trace.sweep[Trace.swept:Trace.swept + 1] != [name]:
+        return False
+    Trace.swept += 1
+    if name in PASSING:
+        Trace.in_passing.append(name)
+    if Trace.swept == len(Trace.sweep):
+        Trace.sweep, Trace.in_passing = (), []
+    return True
+
+
 def trace_variable(name):
-    if not isinstance(name, bytes) or name in Trace.variables:
+    if not isinstance(name, bytes):
         return
-    if Trace.everything and name in PASSING:  # who goes through all of them asks for each
+    if Trace.sweep and _is_in_sweep(name) or name in Trace.variables:
         return
     # argparse asks for the width to check an argument that it is given, and throws the answer away.
-    if name not in (b'COLUMNS', b'LINES') or not _is_thrown_away(sys._getframe(2)):
+    if name not in (b'COLUMNS', b'LINES') or not _is_thrown_away(sys._getframe().f_back.f_back):
         Trace.variables.add(name)
 
 
@@ -255,7 +287,7 @@ def _note_variable(method):
 
 def _note_everything(method):
     def wrapper(self, *args):
-        Trace.everything = True
+        begin_sweep(list(dict.keys(self)))
         return method(self, *args)
     return wrapper
 
@@ -302,13 +334,18 @@ def begin_trace():
     PATH_STATS, FIND_SPEC = external.SourceFileLoader.path_stats, external.FileFinder.find_spec
     external.SourceFileLoader.path_stats, external.FileFinder.find_spec = _path_stats, _find_spec
     _exchange_environ(Trace.plain_environ, Environ(Trace.plain_environ))
+    # Where the import system looks for names is known from its finders.
+    external._os = type(sys)('posix')
+    external._os.__dict__.update(posix.__dict__, stat=_quiet_stat)
     Trace.on = True
+    watch_files(True)
 
 
 def end_trace():
     import _frozen_importlib_external as external
     Trace.on = False
-    _unwatch_askers()
+    _end_files()
+    external._os = posix
     if external.SourceFileLoader.path_stats is _path_stats:
         external.SourceFileLoader.path_stats = PATH_STATS
     if external.FileFinder.find_spec is _find_spec:
@@ -358,8 +395,7 @@ def _trace_libraries():
 
 
 def _record(kind, text=b'', identity=NOTHING):
-    numbers = b''.join((number & 2**64 - 1).to_bytes(8, sys.byteorder) for number in identity)
-    return kind.to_bytes(4, sys.byteorder) + len(text).to_bytes(4, sys.byteorder) + numbers + text
+    return kind.to_bytes(4, sys.byteorder) + len(text).to_bytes(4, sys.byteorder) + identity + text
 
 
 def _directory_record(path):
@@ -395,11 +431,14 @@ def last_records(native):
 
 
 def _known_records(native):
-    names = Trace.variables | set(native.split(b'\0') if native is not None else ())
+    note_files()
+    names = Trace.variables | set(Trace.in_passing) | set(native.split(b'\0') if native is not None else ())
+    names.discard(b'QUICKEN_TEMPLATE')  # the hook's own question
     everything = Trace.everything or native is None
     if everything:
         names |= STARTED_ENVIRON.keys() - PASSING
     records = [_record(1, path, identity) for path, identity in Trace.files.items()]
+    records += [_record(12, path, identity) for path, identity in Trace.entries.items()]
     records += map(_directory_record, Trace.directories.keys() | Trace.listed.keys())
     for name in names:
         if name and b'=' not in name and not _is_settled(name):
@@ -409,6 +448,7 @@ def _known_records(native):
         records.append(_record(4))
     records += _client_records()
     records.append(_record(10, report()))
-    for each in (Trace.files, Trace.directories, Trace.listed, Trace.variables, Trace.written, Trace.indexes):
+    for each in (Trace.files, Trace.entries, Trace.opened, Trace.directories, Trace.listed, Trace.variables, Trace.written,
+                 Trace.indexes):
         each.clear()
     return b''.join(records)

@@ -9,6 +9,9 @@ class Watch:
     temporary_made = False
     reason = None
     random_states = {}
+    draws = False  # what is drawn counts
+    seeds = 0   # of generators of its own
+    hooks = ()  # that quicken.after_fork was given
 
 
 def _random_state(name):
@@ -19,6 +22,46 @@ def _random_state(name):
         return module.getstate()
     kind, key, *rest = module.get_state()
     return kind, key.tobytes(), rest
+
+
+def begin_draws():
+    """What the interpreter's own start has drawn is no matter of the prelude's."""
+    Watch.hooks = getattr(getattr(builtins, FORK_POINT, None), '__self__', ())
+    take_draws()
+    Watch.draws = True
+
+
+def note_draws():
+    """Down to the module that is being imported."""
+    bytes_drawn, seeds = divmod(take_draws(), 1 << 16)
+    if not Watch.draws or is_renewed(Imports.stack[-1][0] if Imports.stack else None):
+        return
+    if bytes_drawn:
+        Watch.reason = Watch.reason or 'the prelude draws random numbers'
+    Watch.seeds += seeds
+
+
+def _seeds_of(kind):
+    """How many making one takes."""
+    take_draws()
+    kind()
+    return take_draws() % (1 << 16)
+
+
+def unfit_generators():
+    """A generator that the prelude has seeded, whether it still has it or a number from it, as the reason for which
+    it is unfit, or None. One that has given quicken.after_fork something sees to that itself."""
+    random, tempfile = sys.modules.get('random'), sys.modules.get('tempfile')
+    if not Watch.seeds or Watch.hooks:
+        return None
+    if hasattr(random, 'SystemRandom') and hasattr(random, 'Random'):
+        names = getattr(tempfile, '_RandomNameSequence', ())
+        objects = _own_import('gc').get_objects()
+        # The kernel's has none; that of names for files is made anew by a process that finds itself forked.
+        kernels = [each for each in objects if issubclass(type(each), random.SystemRandom)]
+        of_names = [each for each in objects if issubclass(type(each), names) and hasattr(each, '_rng')]
+        Watch.seeds -= len(kernels) * _seeds_of(random.SystemRandom) + len(of_names) * _seeds_of(random.Random)
+    return 'the prelude makes a generator of random numbers' if Watch.seeds > 0 else None
 
 
 # Modules that keep the directory they were imported in, and the name that they keep it under: put right in
@@ -49,19 +92,55 @@ def _set_directory():
 def note_event(event, arguments):
     """Audit events of the prelude (PEP 578), from C. What is only read is traced elsewhere; what is made or
     changed would have been made or changed by every run."""
+    note_output_event(event)
+    if Watch.on:
+        watch_event(event, arguments)
     if Trace.on:
         trace_event(event, arguments)
-    note_output_event(event)
+
+
+# Whether what a call changes is known to be safe, of its arguments.
+CHANGES = {
+    'os.mkdir': lambda arguments: is_reproducible(arguments[0]),
+    'os.remove': lambda arguments: is_reproducible(arguments[0]),
+    'os.rmdir': lambda arguments: is_reproducible(arguments[0]),
+    'os.rename': lambda arguments: is_reproducible(arguments[0]) and is_reproducible_write(arguments[1], 0),
+    'os.truncate': lambda arguments: is_own(arguments[0]),
+    'os.symlink': lambda arguments: is_reproducible(arguments[1]),
+    'os.link': lambda arguments: is_reproducible(arguments[1]),
+}
+
+
+def is_own(path):
+    """What the prelude has made itself, and may go on with."""
+    return is_reproducible(path) and _absolute(path) in Trace.written
+
+
+def note_deed(kind, text):
+    """What C has seen anybody do (files.hpp)."""
+    if not Watch.on:
+        return
+    if kind == ATTRIBUTES:
+        function, _nul, path = text.partition(b'\0')
+        if not is_own(path):
+            Watch.reason = Watch.reason or 'the prelude changes files: ' + function.decode()
+    elif kind == OF_PROCESS:
+        if is_of_process(text):
+            Watch.reason = Watch.reason or 'the prelude reads ' + text.decode('utf-8', 'replace')
+    else:
+        Watch.reason = Watch.reason or 'the prelude opens files that cannot be told'
+
+
+def watch_event(event, arguments):
     if event == 'open':
         path, _mode, flags = arguments
         if isinstance(path, int):
             if path in (0, 1, 2):  # where it leads, and what that can do, is kept in the file object
                 Watch.reason = 'the prelude opens fd %d' % path
             return  # another was opened by name before, which was noted then
-        if isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR) and not is_reproducible(path):
+        writes = isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR)
+        if writes and not is_reproducible_write(path, flags):
             Watch.reason = 'the prelude writes ' + repr(path)
-        elif isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
-            Watch.directory_read = True
         elif path in ('/dev/tty', b'/dev/tty'):
             Watch.reason = 'the prelude opens /dev/tty'
     elif event[:9] == 'tempfile.':
@@ -70,16 +149,38 @@ def note_event(event, arguments):
         note_terminal(arguments[0])
     elif event in ('os.listdir', 'os.scandir'):
         path = arguments[0] if arguments else None
-        if path is None or isinstance(path, (str, bytes)) and path[:1] not in ('/', b'/'):
+        place = _path_of(path)
+        if place[:1] != b'/':
             Watch.directory_read = True
-    elif event in ('os.mkdir', 'os.remove', 'os.rename', 'os.rmdir', 'os.truncate', 'os.symlink', 'os.link'):
-        if not is_reproducible(arguments[0]):
+        elif is_of_process(place + b'/'):
+            Watch.reason = 'the prelude reads ' + repr(path)
+    elif event in CHANGES:
+        if not CHANGES[event](arguments):
             Watch.reason = 'the prelude changes files: ' + event
+    elif event in ('subprocess.Popen', 'os.posix_spawn'):
+        words = _words(arguments[1])
+        if not is_safe_child(words):
+            Watch.reason = 'the prelude runs ' + (words[0] if words else 'a program')
     elif event == 'socket.bind' and is_bound_for_a_look(arguments[1]):
         pass
-    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.kill', 'socket.connect', 'socket.bind',
-                   'sys.addaudithook'):
+    elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.exec', 'os.kill', 'os.killpg', 'socket.connect',
+                   'socket.bind', 'sys.addaudithook'):
         Watch.reason = 'the prelude calls ' + event
+
+
+def _words(arguments):
+    """The command line of a child as texts."""
+    if isinstance(arguments, (str, bytes)) or hasattr(arguments, '__fspath__'):
+        arguments = [arguments]
+    try:
+        return [_bytes_of(posix.fspath(each)).decode('utf-8', 'replace') for each in arguments]
+    except (TypeError, UnicodeError):
+        return []
+
+
+def note_untraced(event):
+    """What an event tells of could not be noted."""
+    Watch.reason = Watch.reason or 'what the prelude does cannot be traced: ' + event
 
 
 # What they do depends on whose child the process is; no audit event tells of them.
@@ -110,6 +211,7 @@ def watch_functions():
     watch_terminals()
     watch_descriptors()
     watch_loaders()
+    Watch.on = True
 
 
 def stop_watch():

@@ -1,6 +1,7 @@
 #include "trace.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,20 +102,15 @@ std::vector<std::string> entries_of(const TracedDirectory& directory) {
     return found;
 }
 
-trace::Identity identity_of(const struct stat& status) {
-    return {status.st_dev,         status.st_ino,          static_cast<std::uint64_t>(status.st_size),
-            status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
-            status.st_ctim.tv_nsec};
+trace::Identity identity_of(const std::string& path, bool itself) {
+    struct stat status {};
+    if (fstatat(AT_FDCWD, path.c_str(), &status, itself ? AT_SYMLINK_NOFOLLOW : 0) != 0) return {};
+    return trace::counted_identity(status);
 }
 
-/// The times of a device, or of a directory, say nothing about what was read there.
 std::optional<std::string> difference(const TracedFile& file) {
-    struct stat status {};
-    trace::Identity now{};
-    if (stat(file.path.c_str(), &status) == 0) now = identity_of(status);
+    const trace::Identity now = identity_of(file.path, file.itself);
     if (now == file.identity) return std::nullopt;
-    const bool same_inode = now.device == file.identity.device && now.inode == file.identity.inode;
-    if (same_inode && !S_ISREG(status.st_mode)) return std::nullopt;
     const trace::Identity nothing{};
     return fmt::format("{} {}", file.path,
                        file.identity == nothing ? "is new"
@@ -136,8 +132,7 @@ std::optional<std::string> difference(const TracedDirectory& directory) {
 }  // namespace
 
 trace::Identity identity_of(const std::string& path) {
-    struct stat status {};
-    return stat(path.c_str(), &status) == 0 ? identity_of(status) : trace::Identity{};
+    return identity_of(path, false);
 }
 
 std::string_view stem_of(std::string_view entry) {
@@ -164,6 +159,9 @@ Trace Trace::parse(std::string_view records) {
         switch (header.kind) {
             case trace::Kind::file:
                 trace.add(checked_path(text), header.identity);
+                break;
+            case trace::Kind::entry:
+                trace.add(checked_path(text), header.identity, true);
                 break;
             case trace::Kind::directory:
                 trace.directories_.push_back(directory_of(text));
@@ -209,9 +207,9 @@ void Trace::keep(trace::Kind kind, std::string_view text) {
     }
 }
 
-void Trace::add(const std::string& path, const trace::Identity& identity) {
+void Trace::add(const std::string& path, const trace::Identity& identity, bool itself) {
     if (is_kernels_own(path)) return;
-    files_.push_back({path, identity});
+    files_.push_back({path, identity, itself});
 }
 
 void Trace::add(const Trace& other) {

@@ -13,7 +13,7 @@
 
 namespace quicken::server {
 
-/// What stat(2) tells now, all 0 if it finds nothing.
+/// What counts of it now, all 0 if there is nothing.
 trace::Identity identity_of(const std::string& path);
 
 /// Up to its first '.'.
@@ -22,6 +22,7 @@ std::string_view stem_of(std::string_view entry);
 struct TracedFile {
     std::string path;
     trace::Identity identity;
+    bool itself = false;  // links are not followed
 };
 
 using Stems = std::set<std::string, std::less<>>;
@@ -58,7 +59,7 @@ class Trace {
     /// The same from its content.
     static Trace parse(std::string_view records);
 
-    void add(const std::string& path, const trace::Identity& identity);
+    void add(const std::string& path, const trace::Identity& identity, bool itself = false);
     /// What is not any more as the trace says it was, in words; nothing if all is. The first of several.
     std::optional<std::string> difference() const;
 

@@ -4,9 +4,11 @@ The script imports a module three levels down and prints its word and the time
 at which its template was made: the token tells whether it is still the same one.
 """
 
+import contextlib
 import glob
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -60,6 +62,71 @@ class Program:
         """Runs twice; what the second, warm run says."""
         self.run()
         return self.run()
+
+
+# What a prelude asks about the directory HERE, and what somebody does there.
+ASKED = {
+    "a flag": ("os.path.exists(HERE + '/flag')", lambda here: os.unlink(here + "/flag")),
+    "a flag by pathlib": ("pathlib.Path(HERE, 'flag').is_file()", lambda here: os.unlink(here + "/flag")),
+    "a time": ("os.path.getmtime(HERE + '/flag')", lambda here: os.utime(here + "/flag", (7, 7))),
+    "a size": ("os.stat(HERE + '/flag').st_size", lambda here: by_rename(here + "/flag", "longer")),
+    "a mode": ("oct(os.stat(HERE + '/flag').st_mode)", lambda here: os.chmod(here + "/flag", 0o600)),
+    "a directory's mode": ("oct(os.stat(HERE + '/one').st_mode)", lambda here: os.chmod(here + "/one", 0o700)),
+    "leave to read": ("os.access(HERE + '/flag', os.X_OK)", lambda here: os.chmod(here + "/flag", 0o755)),
+    "what is to come": ("os.access(HERE + '/later', 0), os.path.lexists(HERE + '/later')",
+                        lambda here: os.symlink("nowhere", here + "/later")),
+    "a link": ("os.readlink(HERE + '/link')", lambda here: relink(here + "/link", "two")),
+    "a link on the way": ("os.path.realpath(HERE + '/link/data')", lambda here: relink(here + "/link", "two")),
+    "no link": ("os.path.islink(HERE + '/two')", lambda here: (os.rename(here + "/two", here + "/2"), os.symlink("2", here + "/two"))),
+    "a directory": ("os.path.isdir(HERE + '/two')", lambda here: os.rename(here + "/two", here + "/2")),
+    "a file in a directory that is open": ("read(os.open('data', 0, dir_fd=D))", lambda here: in_place(here + "/one/data", "edited")),
+    "an open directory": ("sorted(os.listdir(D))", lambda here: os.mkdir(here + "/one/new")),
+    "an open directory by scandir": ("sorted(e.name for e in os.scandir(D))", lambda here: os.mkdir(here + "/one/new")),
+    "an open directory by fwalk": ("[each[:3] for each in os.fwalk('one', dir_fd=H)]", lambda here: os.mkdir(here + "/one/new")),
+    "an entry by its descriptor": ("os.stat('data', dir_fd=D).st_size", lambda here: in_place(here + "/one/data", "edited")),
+    "a database": ("rows(HERE + '/db')", lambda here: insert(here + "/db")),
+    "certificates": ("ssl.create_default_context(cafile=HERE + '/ca.pem').cert_store_stats()",
+                     lambda here: by_rename(here + "/ca.pem", certificates(1))),
+    "a file in C": ("first_of(HERE + '/flag')", lambda here: in_place(here + "/flag", "edited")),
+}
+ASKS = """
+import ctypes, os, pathlib, sqlite3, ssl
+C = ctypes.CDLL(None)
+C.fopen.restype = ctypes.c_void_p
+HERE = os.path.dirname(os.path.abspath(__file__))
+D, H = os.open(HERE + '/one', 0), os.open(HERE, 0)
+def read(fd):
+    with open(fd) as file: return file.read()
+def rows(path):
+    database = sqlite3.connect(path)
+    try: return database.execute('select * from t').fetchall()
+    finally: database.close()
+def first_of(path):
+    file = ctypes.c_void_p(C.fopen(os.fsencode(path), b'r'))
+    try: return C.fgetc(file)
+    finally: C.fclose(file)
+A = {}
+os.close(D), os.close(H)
+if __name__ == '__main__':
+    print(A)
+"""
+
+
+def relink(path, target):
+    os.symlink(target, path + "~")
+    os.rename(path + "~", path)
+
+
+def insert(path):
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("create table if not exists t (v)")
+        database.execute("insert into t values (1)")
+        database.commit()
+
+
+def certificates(count):
+    with open("/etc/ssl/certs/ca-certificates.crt") as file:
+        return "-----END CERTIFICATE-----\n".join(file.read().split("-----END CERTIFICATE-----\n", count)[:count] + [""])
 
 
 def leaf(word):
@@ -214,6 +281,97 @@ class Fresh(harness.Case):
         os.rename(self.program.path("outer"), self.program.path("old"))
         os.rename(self.program.path("next"), self.program.path("outer"))
         self.assert_words("next")
+
+    # --- what is asked
+
+    def make_place(self, name):
+        here = self.bed.path(name)
+        for directory in ("one", "two"):
+            os.makedirs(os.path.join(here, directory))
+            with open(os.path.join(here, directory, "data"), "w") as file:
+                file.write(directory)
+        with open(here + "/flag", "w"):
+            pass
+        with open(here + "/ca.pem", "w") as file:
+            file.write(certificates(2))
+        os.symlink("one", here + "/link")
+        insert(here + "/db")
+        return here
+
+    def test_what_is_asked(self):
+        """What a plain run says after the change is what the next run says, of a new template that is served."""
+        for number, (name, (asks, change)) in enumerate(ASKED.items()):
+            with self.subTest(name):
+                here = self.make_place(f"place{number}")
+                script = self.bed.write(f"place{number}/asks.py", ASKS.replace("{}", asks, 1))
+                before = self.bed.plain([script])
+                self.assertEqual((0, b""), (before.status, before.stderr))
+                self.assertEqual(before, self.bed.quick([script]))
+                self.assertEqual(before, self.assert_served([script]))
+                self.assertEqual("prelude", self.bed.status(script)["rung"])
+                change(here)
+                after = self.bed.plain([script])
+                self.assertNotEqual(before, after)
+                self.assertEqual(after, self.bed.quick([script]))
+                self.assertEqual(after, self.assert_served([script]))
+                self.assertEqual("prelude", self.bed.status(script)["rung"])
+
+    def test_entries_of_a_directory_that_is_asked_about(self):
+        """It is there and is one: what comes and goes in it is nobody's business."""
+        self.program.write("script.py", harness.dedent(SCRIPT).replace("TOKEN =", (
+            "import os, pathlib; HERE = os.path.dirname(__file__)\n"
+            "os.path.isdir(HERE); os.stat(HERE); pathlib.Path(HERE).exists(); os.access(HERE, 0); os.path.realpath(HERE)\n"
+            "TOKEN =")))
+        self.assert_kept(self.program.write, "new.txt", "x")
+
+    def test_what_is_kept_in_the_cache(self):
+        """What the prelude has made there counts as it has left it."""
+        cache = self.bed.path("cache")
+        self.bed.environment["XDG_CACHE_HOME"] = cache
+        for name, write in {"written": "open(P, 'w').write('first')",
+                            "replaced": "open(P + '~', 'w').write('first'); os.replace(P + '~', P)"}.items():
+            with self.subTest(name):
+                script = self.bed.write(f"{name}.py", "import os\nP = os.environ['XDG_CACHE_HOME'] + '/kept'\n"
+                                        "os.makedirs(os.path.dirname(P), exist_ok=True)\n"
+                                        f"if not os.path.exists(P): {write}\nA = open(P).read()\n"
+                                        "if __name__ == '__main__':\n    print(A)\n")
+                self.assertEqual(b"first\n", self.bed.quick([script]).stdout)
+                self.assertEqual(b"first\n", self.assert_served([script]).stdout)
+                self.assertEqual("prelude", self.bed.status(script)["rung"])
+                self.assertFalse(self.bed.status(script).get("stale"))
+                in_place(cache + "/kept", "edited")
+                self.assertEqual(b"edited\n", self.bed.quick([script]).stdout)
+                shutil.rmtree(cache)
+                self.assertEqual(b"first\n", self.bed.quick([script]).stdout)
+                shutil.rmtree(cache)
+
+    def test_what_every_run_does_to_the_cache(self):
+        """A log, a counter: each run writes its own."""
+        self.bed.environment["XDG_CACHE_HOME"] = self.bed.path("cache")
+        os.mkdir(self.bed.path("cache"))
+        for name, write in {
+                "log": "with open(P, 'a') as f: f.write('ran\\n')",
+                "log by open": "f = os.open(P, os.O_WRONLY | os.O_CREAT | os.O_APPEND); os.write(f, b'ran\\n'); os.close(f)",
+                "changed in place": "f = open(P, 'r+' if os.path.exists(P) else 'w+'); n = int(f.read() or 0) + 1; f.seek(0); f.write(str(n)); f.close()",
+                "written anew": "n = int(open(P).read()) + 1 if os.path.exists(P) else 0\nwith open(P, 'w') as f: f.write(str(n))",
+                "replaced": "n = int(open(P).read()) + 1 if os.path.exists(P) else 0\nwith open(P + '~', 'w') as f: f.write(str(n))\nos.replace(P + '~', P)",
+                "touched": "os.utime(P, (len(sys.path), 7)) if os.path.exists(P) else open(P, 'w').close()",
+                "by C": "d = sqlite3.connect(P); d.execute('create table if not exists t (v)'); d.execute('insert into t values (1)'); d.commit(); d.close()",
+                }.items():
+            with self.subTest(name):
+                path = self.bed.path("cache/" + name)
+                script = self.bed.write(f"{name.replace(' ', '_')}.py", f"import os, sqlite3, sys\nP = {path!r}\n{write}\n"
+                                        "if __name__ == '__main__':\n    print(open(P, 'rb').read() if P[-1] != 'C' else sqlite3.connect(P).execute('select count(*) from t').fetchall())\n")
+                for _run in range(2):
+                    self.bed.plain([script])
+                self.bed.quick([script])  # its prelude is run once for nothing
+                for count in range(3):
+                    with open(path, "rb") as file:
+                        before = file.read()
+                    plain = self.bed.plain([script])
+                    with open(path, "wb") as file:
+                        file.write(before)
+                    self.assertEqual(plain, self.bed.quick([script]), f"run {count}")
 
     # --- installations
 

@@ -42,6 +42,8 @@ def region():
 """
 MATRIX = "numpy.ones((300, 300)).dot(numpy.ones((300, 300)))[0, 0]"
 KMEANS = "KMeans(2, n_init=1, random_state=0).fit(numpy.arange(4000.).reshape(2000, 2)).labels_[[0, -1]].tolist()"
+# RandomState(0), as KMeans makes one, draws a seed before it takes the one given.
+NEAREST = "from sklearn.metrics import pairwise_distances_argmin as n\nX = numpy.arange(4000.).reshape(2000, 2)\nA = n(X, X[:9]).sum()"
 SKLEARN = "import numpy\nfrom sklearn.cluster import KMeans"
 GRPC = """
 import grpc, concurrent.futures
@@ -76,7 +78,7 @@ FORKS = {
     "libgomp": (OPENMP, "print(region())", SERVED),
     "libgomp that has computed": (OPENMP + "region()", "print(region())", "threads that a fork would lose: of libgomp"),
     "scikit-learn": (SKLEARN, f"print({KMEANS})", SERVED),
-    "scikit-learn that has computed": (f"{SKLEARN}\nA = {KMEANS}", f"print(A, {KMEANS})", "threads that a fork would lose"),
+    "scikit-learn that has computed": (f"{SKLEARN}\n{NEAREST}", f"print(A, {KMEANS})", "threads that a fork would lose"),
     "gRPC": (GRPC, "print(call())", SERVED),
     "gRPC with a channel": (GRPC + "C = grpc.insecure_channel('127.0.0.1:9'); C.subscribe(lambda state: None)",
                             "print(call()); C.close()", "leaves"),
@@ -243,7 +245,7 @@ CLOCKS = {
 RANDOM = """
 import os, random, secrets, ssl, tempfile, threading, uuid
 import multiprocessing
-DRAWN = ssl.RAND_bytes(8), os.urandom(8), uuid.uuid4(), secrets.token_hex(), random.SystemRandom().random()
+DRAWN = ssl.RAND_bytes(8)
 NAMES = tempfile._get_candidate_names()
 if __name__ == '__main__':
     print(ssl.RAND_bytes(8).hex(), os.urandom(8).hex(), uuid.uuid4(), secrets.token_hex(), random.random(),
@@ -424,6 +426,14 @@ class Hazards(Rungs):
         for version, python in sorted(pythons.pythons().items()):
             with self.subTest(version):
                 self.assert_each_drawn(script, 10, python)
+
+    def test_random_numbers_that_are_kept(self):
+        """What a prelude draws is drawn by every run."""
+        for draw in ("os.urandom(8)", "uuid.uuid4()", "secrets.token_hex()", "random.Random().random()", "random.SystemRandom().random()"):
+            with self.subTest(draw):
+                script = self.bed.write("script.py", f"import os, random, secrets, uuid\nA = {draw}\n{MAIN}print(A)\n")
+                runs = {self.bed.quick([script]).stdout for _ in range(4)}
+                self.assertEqual(4, len(runs), runs)
 
     def test_random_numbers_of_numpy(self):
         self.assert_each_drawn(self.bed.write("script.py", NUMPY), 4, harness.PYTHON)

@@ -8,6 +8,7 @@ import collections
 import fcntl
 import os
 import socket
+import stat
 import struct
 import subprocess
 
@@ -18,11 +19,11 @@ FIRST_FD = 800
 MESSAGE = struct.Struct("=IIIIIii512s")
 READY, UNFIT = 2, 3
 HEADER = struct.Struct("=IIQQQqqqq")
-FILE, DIRECTORY, VARIABLE, EVERYTHING, TERMINAL, SIZE, CWD, NAME, MODULE, REPORT, REFUSED = range(1, 12)
+FILE, DIRECTORY, VARIABLE, EVERYTHING, TERMINAL, SIZE, CWD, NAME, MODULE, REPORT, REFUSED, ENTRY = range(1, 13)
 
-# files: {path: identity, None for nothing}; directories: {path: (asked, found)}; variables: {name: value or None};
+# files: {path: identity, None for nothing}; entries: the same, links not followed; directories: {path: (asked, found)}; variables: {name: value or None};
 # others: [(kind, text)]
-Trace = collections.namedtuple("Trace", "files directories variables everything others")
+Trace = collections.namedtuple("Trace", "files directories variables everything others entries")
 
 
 class Unfit(Exception):
@@ -40,8 +41,20 @@ def identity(path):
             *divmod(status.st_mtime_ns, 10**9), *divmod(status.st_ctime_ns, 10**9))
 
 
+def counted(path, ask=os.stat):
+    """The same of anything; None if there is nothing."""
+    try:
+        status = ask(path)
+    except OSError:
+        return None
+    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        return (status.st_dev, status.st_ino, status.st_size,
+                *divmod(status.st_mtime_ns, 10**9), *divmod(status.st_ctime_ns, 10**9))
+    return (0, 0, status.st_mode, 0, 0, 0, 0)
+
+
 def parse(data):
-    trace = Trace({}, {}, {}, [], [])
+    trace = Trace({}, {}, {}, [], [], {})
     at = 0
     while at < len(data):
         kind, length, *numbers = HEADER.unpack_from(data, at)
@@ -51,6 +64,9 @@ def parse(data):
         if kind == FILE:
             assert text not in trace.files, text
             trace.files[text] = tuple(numbers) if any(numbers) else None
+        elif kind == ENTRY:
+            assert text not in trace.entries, text
+            trace.entries[text] = tuple(numbers) if any(numbers) else None
         elif kind == DIRECTORY:
             path, asked, found = text.split("\0")
             assert path not in trace.directories, path

@@ -44,8 +44,110 @@ READS_ALL = {
     "unpacking": "A = {**os.environ}; A = A.get('VAR'), A.get('OTHER')",
     "repr": "A = [t in repr(os.environ) for t in (\"'VAR': 'one'\", \"'VAR': 'two'\", 'OTHER')]",
     "len": "A = len(os.environ)",
-    "subprocess": "import subprocess; A = subprocess.check_output(['sh', '-c', 'echo $VAR $OTHER'])",
 }
+
+# How a prelude asks for a variable by name when it has read all; SHLVL is one that may differ otherwise.
+READS_AFTER_ALL = {
+    "copy": "B = os.environ.copy(); A = os.environ.get('SHLVL')",
+    "dict": "B = dict(os.environ); A = os.getenv('SHLVL')",
+    "items": "B = list(os.environ.items()); A = 'SHLVL' in os.environ and os.environ['SHLVL']",
+    "the first": "B = list(os.environ); A = os.environ.get(B[0]), os.environ.get('SHLVL')",
+    "posix": "import posix; B = dict(posix.environ); A = posix.environ.get(b'SHLVL')",
+    "some": "A = [os.environ[n] for n in os.environ if n == 'SHLVL']",
+    "whole": "A = dict(os.environ); del A; A = os.environ.get('SHLVL')",
+}
+
+# What a prelude does that a run is to do itself, on a file f, and why it is not fit.
+DEEDS = {
+    "os.chmod('f', 0o644)": "changes files",
+    "os.utime('f', (7, 7))": "changes files",
+    "os.utime('f')": "changes files",
+    "os.chown('f', -1, -1)": "changes files",
+    "os.lchown('f', -1, -1)": "changes files",
+    "os.setxattr('f', 'user.x', b'1')": "changes files",
+    "os.removexattr('f', 'user.x')": "changes files",
+    "os.mkfifo('p')": "changes files",
+    "os.mknod('n')": "changes files",
+    "d = os.open('.', 0); os.chmod('f', 0o644, dir_fd=d); os.close(d)": "changes files",
+    "d = os.open('f', 0); os.fchmod(d, 0o644); os.close(d)": "changes files",
+    "d = os.open('f', 0); os.utime(d, (7, 7)); os.close(d)": "changes files",
+    "C.chmod(b'f', 0o644)": "changes files",
+    "C.fclose(ctypes.c_void_p(C.fopen(b'made', b'w')))": "writes .*made",
+    "C.close(C.creat(b'f', 0o644))": "writes .*/f'",
+    "subprocess.run(['true'])": "runs true",
+    "subprocess.check_output(['cat', 'f'], env={})": "runs cat",
+    "subprocess.run('true', shell=True)": "runs /bin/sh",
+    "os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)": "runs true",
+    "os.popen('true').read()": "runs /bin/sh",
+    "os.spawnlp(os.P_WAIT, 'true', 'true')": "os.fork",
+    "open('/proc/self/cmdline').read()": "reads /proc/self/cmdline",
+    "os.listdir('/proc/self/fd')": "reads '/proc/self/fd'",
+    "os.scandir('/proc/self/fd').close()": "reads '/proc/self/fd'",
+    "os.readlink('/proc/self/fd/0')": "reads /proc/self/fd/0",
+    "open('/proc/%d/stat' % os.getpid()).close()": "reads /proc/[0-9]+/stat",
+    "os.urandom(1)": "draws random numbers",
+    "import posix; posix.urandom(1)": "draws random numbers",
+    "from os import urandom; urandom(1)": "draws random numbers",
+    "import secrets; secrets.token_hex()": "draws random numbers",
+    "import uuid; uuid.uuid4()": "draws random numbers",
+    "import random; random.SystemRandom().random()": "draws random numbers",
+    "import random; R = random.Random()": "makes a generator",
+    "import random; R = random.Random().random()": "makes a generator",
+    "import random; class_ = type('R', (random.Random,), {}); R = [class_()]": "makes a generator",
+    "import numpy.random; R = numpy.random.default_rng()": "draws random numbers",
+    "sys.audit('open', 1)": "cannot be traced: open",
+}
+
+# What does no harm.
+HARMLESS = (
+    "import multiprocessing.process, numpy.random, random, secrets, ssl, tempfile, uuid",
+    "open('/proc/meminfo').close(); os.listdir('/proc')",
+    "import random; R = random.SystemRandom()",
+    "import random; R = random.Random(7)",
+    "import random, tempfile; R = tempfile._RandomNameSequence(); next(R)",
+    "C.close(C.open(b'/proc/self/status', 0))",  # of a library, for itself
+    "d = os.open('f', 0); os.fstat(d); os.close(d)",
+    "os.path.exists('/proc/self/ns')",
+    "import ctypes.util, platform, sqlite3; sqlite3.connect(':memory:').close()",
+    "C.close(C.open(b'f', 2))",  # to write, and nothing is
+)
+
+# What a prelude asks about HERE, which has the file `f`, the link `l` to it, the directory `d` with the file `g`:
+# the files and the entries that are then in the trace.
+QUESTIONS = {
+    "os.stat(HERE + '/f')": ("f", ""),
+    "os.lstat(HERE + '/f')": ("", "f"),
+    "os.lstat(HERE + '/l')": ("", "l"),
+    "os.stat(HERE + '/l')": ("l", ""),
+    "os.access(HERE + '/f', os.R_OK)": ("f", ""),
+    "os.readlink(HERE + '/l')": ("", "l"),
+    "os.path.lexists(HERE + '/absent')": ("", "absent"),
+    "os.path.islink(HERE + '/l')": ("", "l"),
+    "os.path.realpath(HERE + '/l')": ("", "l"),
+    "os.path.getmtime(HERE + '/f')": ("f", ""),
+    "os.path.isdir(HERE + '/d')": ("d", ""),
+    "os.path.exists(HERE + '/absent')": ("absent", ""),
+    "pathlib.Path(HERE, 'f').is_file()": ("f", ""),
+    "pathlib.Path(HERE, 'absent').exists()": ("absent", ""),
+    "pathlib.Path(HERE, 'f').stat()": ("f", ""),
+    "from os import stat; stat(HERE + '/f')": ("f", ""),
+    "import posix; posix.stat(HERE + '/f')": ("f", ""),
+    "[e.stat() for e in os.scandir(HERE + '/d')]": ("", "d/g"),
+    "d = os.open(HERE + '/d', 0); os.stat('g', dir_fd=d); os.close(d)": ("d d/g", ""),
+    "d = os.open(HERE + '/d', 0); os.close(os.open('g', 0, dir_fd=d)); os.close(d)": ("d d/g", ""),
+    "d = os.open(HERE + '/d', 0); os.access('absent', 0, dir_fd=d); os.close(d)": ("d d/absent", ""),
+    "C.access(os.fsencode(HERE + '/f'), 0)": ("f", ""),
+    "C.fclose(ctypes.c_void_p(C.fopen(os.fsencode(HERE + '/f'), b'r')))": ("f", ""),
+    "C.close(C.open(os.fsencode(HERE + '/f'), 0))": ("f", ""),
+}
+QUESTION = """
+import ctypes, os, pathlib, sqlite3, subprocess, sys
+C = ctypes.CDLL(None)
+C.fopen.restype = ctypes.c_void_p
+HERE = os.path.dirname(__file__)
+try: {}
+except OSError: pass
+"""
 
 # After the prelude nothing of all this is there.
 UNSEEN = """
@@ -170,6 +272,31 @@ class Trace_self(harness.Case):
         self.bed.quick([script], env={"SHLVL": "1"})
         self.assert_fits(script, {"SHLVL": "1"})
         self.assert_other(script, {"SHLVL": "2"}, "SHLVL")
+
+    def test_variables_that_are_read_after_all(self):
+        """By name they count, whoever has gone through all before."""
+        for name, read in READS_AFTER_ALL.items():
+            with self.subTest(name):
+                script = self.bed.write("script.py", f"import os\n{read}\n{MAIN}print(A)\n")
+                env = {"SHLVL": "1", "WINDOWID": "1"}
+                self.bed.quick([script], env=env)
+                self.assert_fits(script, {**env, "WINDOWID": "2"})
+                self.assert_other(script, {**env, "SHLVL": "2"}, "SHLVL")
+
+    def test_variables_like_quickens(self):
+        """Quicken's own are for quicken, unless they are read by name; others of the prefix are the program's."""
+        script = self.bed.write("script.py", f"import os\nA = os.environ.get('QUICKEN_MY'), len(os.environ.copy())\n{MAIN}print(A[0])\n")
+        self.bed.quick([script], env={"QUICKEN_MY": "1"})
+        self.assert_fits(script, {"QUICKEN_MY": "1"})
+        self.assert_other(script, {"QUICKEN_MY": "2"}, "QUICKEN_MY")
+        before = self.bed.commands_run(script, env={"QUICKEN_MY": "1"})
+        verbose = self.bed.quick([script], env={"QUICKEN_MY": "1", "QUICKEN_VERBOSE": "1"})
+        self.assertEqual(b"1\n", verbose.stdout)
+        self.assert_count(before + 1, lambda: self.bed.commands_run(script, env={"QUICKEN_MY": "1"}), str(verbose))
+        named = self.bed.write("named.py", f"import os\nA = os.environ.get('QUICKEN_VERBOSE')\n{MAIN}print(A)\n")
+        self.bed.quick([named])
+        self.assertEqual(b"1\n", self.bed.quick([named], env={"QUICKEN_VERBOSE": "1"}).stdout)
+        self.assertEqual(b"None\n", self.bed.quick([named]).stdout)
 
     def test_variables_that_do_not_count(self):
         """Read in main alone, or only set."""
@@ -316,11 +443,59 @@ for name in ('nowhere', 'package.missing'):
             with self.subTest(question):
                 trace = self.trace(f"import os\nA = {question}")
                 self.assertIsNone(trace.files[absent])
-        script = self.bed.write("asks.py", f"import genericpath, os, pathlib\nA = os.path.exists('/nowhere')\n"
-                                           f"{MAIN}print(A, genericpath.os is os, getattr(pathlib, 'os', os) is os)\n")
+
+    def make_files(self):
+        os.mkdir(self.bed.path("d"))
+        for name in ("f", "d/g"):
+            self.bed.write(name, "text")
+        os.symlink("f", self.bed.path("l"))
+
+    def test_records_of_questions(self):
+        """Each is noted at its path, with the identity of what is there; with links not followed where they were not."""
+        self.make_files()
         for version, python in sorted(pythons.pythons().items()):
-            with self.subTest(version):
-                self.assert_same([script], python=python, plain=[python, script])
+            for question, (files, entries) in QUESTIONS.items():
+                with self.subTest(question, python=version):
+                    trace = self.trace(QUESTION.format(question), python=python)
+                    for names, records, ask in ((files, trace.files, os.stat), (entries, trace.entries, os.lstat)):
+                        found = {os.path.relpath(path, self.bed.work) for path in records if path.startswith(self.bed.work + "/")}
+                        self.assertLessEqual(set(names.split()), found)
+                        for name in names.split():
+                            path = self.bed.path(name)
+                            self.assertEqual(template.counted(path, ask), records[path])
+
+    def test_records_of_directories_by_descriptor(self):
+        self.make_files()
+        for call in ("os.listdir(d)", "list(os.scandir(d))", "list(os.fwalk('.', dir_fd=d))"):
+            with self.subTest(call):
+                trace = self.trace(f"import os\nd = os.open({self.bed.path('d')!r}, 0)\n{call}\nos.close(d)")
+                self.assertEqual(({"*"}, {"g"}), trace.directories[self.bed.path("d")])
+
+    def test_what_a_run_is_to_do_itself(self):
+        for version, python in sorted(pythons.pythons().items()):
+            for deed, reason in DEEDS.items():
+                if "numpy" in deed and python != harness.PYTHON:
+                    continue
+                with self.subTest(deed, python=version):
+                    for name in ("p", "n", "made"):
+                        if os.path.lexists(self.bed.path(name)):
+                            os.unlink(self.bed.path(name))
+                    self.bed.write("f", "text")
+                    with self.assertRaisesRegex(template.Unfit, reason):
+                        self.trace(QUESTION.format(deed), python=python)
+
+    def test_children_that_do_no_harm(self):
+        """What they read counts."""
+        trace = self.trace("import ctypes.util, platform\nctypes.util.find_library('c')\nplatform.processor()\nplatform.architecture()")
+        self.assertEqual(template.identity("/etc/ld.so.cache"), trace.files["/etc/ld.so.cache"])
+
+    def test_what_does_no_harm(self):
+        self.bed.write("f", "text")
+        for version, python in sorted(pythons.pythons().items()):
+            for deed in HARMLESS:
+                deed = deed if python == harness.PYTHON else deed.replace(" numpy.random,", "")
+                with self.subTest(deed, python=version):
+                    self.trace(QUESTION.format(deed), python=python)
 
     def test_relative_path_that_is_asked_about(self):
         script = self.bed.write("script.py", f"import os\nA = os.path.exists('script.py')\n{MAIN}print(A)\n")
@@ -343,7 +518,9 @@ for name in ('nowhere', 'package.missing'):
         """What the prelude changes after it has read it differs from the record."""
         module = self.bed.write("changing.py", "A = 1\n")
         read = self.bed.write("read.txt", "text")
-        trace = self.trace(f"import os, changing\nopen({read!r}).read()\nos.utime({module!r}, (1, 1))\nos.utime({read!r}, (1, 1))")
+        with self.assertRaises(template.Unfit) as given_up:
+            self.trace(f"import os, changing\nopen({read!r}).read()\nos.utime({module!r}, (1, 1))\nos.utime({read!r}, (1, 1))")
+        trace = given_up.exception.trace
         for path in (module, read):
             self.assertNotEqual(template.identity(path), trace.files[path])
 
@@ -377,6 +554,8 @@ for name in ('nowhere', 'package.missing'):
         for bits in range(8):
             for version, python in sorted(pythons.pythons().items()):
                 with self.subTest(terminals=bits, python=version):
+                    if os.path.exists(told):  # what is there a run would change
+                        os.unlink(told)
                     self.client_records(SEES.format(told=told), terminal=bits, rows=7, columns=33, python=python,
                                         env={"XDG_CACHE_HOME": self.bed.work})
                     with open(told) as file:
