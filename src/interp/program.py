@@ -168,8 +168,6 @@ def prepare(what, name, code, prelude, fork):
     install_fork_point(fork)
     if not ORIGINAL_HAS_SCRIPT:
         Arguments.name_read = False  # it was -c or -m, whatever the client's is
-    for asker in ASKERS:
-        watch_asker(asker)
     if what == 'file':
         program = prepare_file(name, prelude)
     elif what == 'entry':
