@@ -30,16 +30,9 @@ constexpr double k_passing = 1;              // s until it is tried again after 
 constexpr double k_accept_pause = 0.1;       // s, while there are no fds
 constexpr double k_follow = 0.2;             // s between looks at the clients of running commands
 constexpr double k_lock_timeout = 0.5;       // s for the directory's lock when told to stop
-constexpr double k_quiet = 0.2;              // s
-constexpr double k_max_pause = 3600;         // s, of what is doubled
-constexpr unsigned k_max_stale_starts = 3;
-constexpr double k_churn_pause = 10;           // s
-constexpr double k_looks_in = 0.1;             // s; a client in doubt does not wait for it
-constexpr unsigned k_looks = 10;               // at changes in that time
-constexpr double k_vain = 1;                   // s
-constexpr unsigned k_max_vain = 3;             // doubts for nothing, before spares look for themselves
-constexpr double k_away = 1;                   // s for which they do
-constexpr std::uint64_t k_learn_commands = 3;  // commands
+constexpr double k_looks_in = 0.1;           // s; a client in doubt does not wait for it
+constexpr unsigned k_looks = 10;             // at changes in that time
+constexpr double k_away = 1;                 // s for which spares look for themselves
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -67,8 +60,6 @@ Supervisor::Supervisor(Loop& loop, Place place)
       freshness_(board_),
       common_{loop, board_, place_, freshness_.fd(), false},
       variants_(common_, *this),
-      quiet_(k_quiet),
-      churn_pause_(k_churn_pause),
       idle_timeout_(k_default_idle_timeout) {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("become", "the reaper of all commands");
     if (!place_.own_path.empty()) own_socket_ = file_id(place_.own_path);
@@ -225,11 +216,9 @@ std::optional<std::string> Supervisor::begin(Variant& variant) {
 void Supervisor::ready(Variant& variant) {
     if (!is_listening(variant)) return serve_clients_of(variant);
     given_up_.reset();
-    stale_starts_ = 0;
-    if (variant.rung() == control::Rung::prelude) {
-        churn_pause_ = k_churn_pause;
-        churn_timer_.reset();
-    }
+    const bool after_prelude = variant.rung() == control::Rung::prelude;
+    pace_.ready(after_prelude);
+    if (after_prelude) churn_timer_.reset();
     used_before_ = variants_.commands_run();
     version_ = variant.interpreter_version();
     board_.set_stale(false);
@@ -385,17 +374,13 @@ void Supervisor::stale(Fd connection) {
 void Supervisor::doubt(Fd connection) {
     if (state_ == State::ready) look();
     if (state_ != State::ready) return stale(std::move(connection));
-    const bool in_a_row = seconds_since(last_doubt_) < k_vain;
-    last_doubt_ = Clock::now();
-    vain_doubts_ = in_a_row ? vain_doubts_ + 1 : 1;
-    if (vain_doubts_ >= k_max_vain) look_away();
+    if (pace_.doubted()) look_away();
     if (state_ != State::ready) return stale(std::move(connection));
     if (connection) send_reply(connection.get(), wire::ReplyKind::retry, 0, 0, {});
 }
 
 /// There is so much going on beside the files that clients would run out of retries.
 void Supervisor::look_away() {
-    vain_doubts_ = 0;
     freshness_.look_away();
     look();
     away_timer_ = loop_.after(k_away, [this] {
@@ -418,19 +403,18 @@ void Supervisor::went_stale(const std::string& what) {
     history_.add(what);
     board_.set_stale(true);
     variants_.drop_all();
-    const bool used = variants_.commands_run() != used_before_;
-    quiet_ = used ? k_quiet : std::min(2 * quiet_, k_max_pause);
+    pace_.went_stale(variants_.commands_run() != used_before_);
     if (!held_.empty()) return warm();
     set_state(State::idle, what);
     await_quiet();
 }
 
 void Supervisor::await_quiet() {
-    quiet_timer_ = loop_.after(quiet_, [this] {
+    quiet_timer_ = loop_.after(pace_.quiet(), [this] {
         quiet_timer_.reset();
         if (state_ != State::idle) return;
         if (!freshness_.look().concerned) return warm();
-        quiet_ = std::min(2 * quiet_, k_max_pause);
+        pace_.still_changing();
         await_quiet();
     });
 }
@@ -442,19 +426,17 @@ void Supervisor::stale_at_once(Variant& variant, const std::string& what) {
     log(Level::info, "stale before it was ready: {}", what);
     history_.add(what);
     if (!is_listening(variant)) return refused(variant, what, true);
-    if (++stale_starts_ < k_max_stale_starts) {
+    if (!pace_.stale_at_start()) {
         if (!held_.empty()) return variant.warm_again();
         variants_.drop_all();
-        quiet_ = std::min(2 * quiet_, k_max_pause);
+        pace_.still_changing();
         set_state(State::idle, what);
         return await_quiet();
     }
-    stale_starts_ = 0;
     variant.next_rung(variant.rung(), what + " while the prelude runs", true);
-    churn_timer_ = loop_.after(churn_pause_, [this] {
+    churn_timer_ = loop_.after(pace_.churn_pause(), [this] {
         if (state_ == State::ready) restart();
     });
-    churn_pause_ = std::min(2 * churn_pause_, k_max_pause);
 }
 
 /// The template's hook, or we ourselves, are not what a client of the same version would start now. The next
@@ -525,13 +507,13 @@ void Supervisor::follow_learning() {
     learn_timer_.reset();
     Variant* variant = variants_.listening();
     if (variant == nullptr || variant->advance().learning().empty() || !variants_.commands().empty()) return;
-    if (variants_.commands_run() < looked_at_learned_ + k_learn_commands) return;
-    learn_timer_ = loop_.after(learn_pause_, [this] {
+    if (!pace_.learns_from(variants_.commands_run())) return;
+    learn_timer_ = loop_.after(pace_.learn_pause(), [this] {
         learn_timer_.reset();
         if (state_ != State::ready || !variants_.commands().empty()) return;
-        looked_at_learned_ = variants_.commands_run();
+        pace_.looked_at_learned(variants_.commands_run());
         if (!variants_.listening()->advance().has_learned()) return;
-        learn_pause_ = std::min(2 * learn_pause_, k_max_pause);
+        pace_.learned();
         log(Level::info, "what commands import late has changed");
         restart();
     });

@@ -40,6 +40,7 @@
 #include "freshness.hpp"
 #include "history.hpp"
 #include "loop.hpp"
+#include "pace.hpp"
 #include "place.hpp"
 #include "program.hpp"
 #include "variants.hpp"
@@ -147,16 +148,9 @@ class Supervisor : private Variant::Owner {
     std::shared_ptr<const Program> program_;  // of the variant that listens, or of the next one to
     std::optional<FileId> own_socket_;        // what is at own_path as long as that is ours
     Clock::time_point refusing_since_;
-    bool passing_ = false;           // the reason to refuse may pass
-    unsigned stale_starts_ = 0;      // templates in a row that were stale when they were ready
-    double quiet_ = 0;               // s without changes before a template is made for nobody
-    double churn_pause_ = 0;         // s on the interpreter rung because of stale_starts_
+    bool passing_ = false;  // the reason to refuse may pass
+    Pace pace_;
     std::uint64_t used_before_ = 0;  // commands run before the last template was ready
-    unsigned vain_doubts_ = 0;       // in a row, each within k_vain of the one before
-    double learn_pause_ =
-        1;  // s without commands before what they have noted is looked at; doubled each time
-    std::uint64_t looked_at_learned_ = 0;  // commands run then
-    Clock::time_point last_doubt_;
     std::list<Connection> held_;
     std::string upgrade_;  // what of quicken has changed, if it is not what it was
     double idle_timeout_;
