@@ -128,7 +128,9 @@ class Times:
 
 
 FUNCTION = type(_is_library)
-PLAIN = (type(None), bool, float, int, str, bytes, type(sys), type(len), type(type.__call__), type(str.join))
+# By id(): a metaclass may have made what compares its types.
+PLAIN = {id(kind) for kind in (type(None), bool, float, int, str, bytes, type(sys), type(len), type(type.__call__),
+                               type(str.join))}
 
 
 def _defaults(function):
@@ -142,7 +144,8 @@ def _parts(value, name):
         held = value.values() if kind is dict else value
         return [('', each) for each in held] if len(value) <= MOST_PARTS else []
     if kind is FUNCTION:
-        return [('()', each) for each in _defaults(value)] if value.__module__ == name else []
+        held = value.__defaults__ or value.__kwdefaults__
+        return [('()', each) for each in _defaults(value)] if held and value.__module__ == name else ()
     if isinstance(value, type):
         if value.__module__ != name:
             return []
@@ -157,17 +160,19 @@ def _parts(value, name):
 
 
 def _kept_in(times, name, names, reader):
+    judges = times.judges  # known to be None of most types, and there are 60,000 values in pandas
     for attribute, value in list(names.items()):
-        if times.has(value, reader):
+        kind = id(type(value))
+        if judges.get(kind, judges) is not None and times.has(value, reader):
             return '%s.%s' % (name, attribute)
-        if type(value) in PLAIN or attribute == '__builtins__':
+        if kind in PLAIN or attribute == '__builtins__':
             continue
         try:
             parts = _parts(value, name)
         except Exception:  # what an object of the program's makes of being looked at is its own affair
             continue
         for inner, part in parts:
-            if times.has(part, reader):
+            if judges.get(id(type(part)), judges) is not None and times.has(part, reader):
                 return '%s.%s%s' % (name, attribute, inner)
     return None
 
