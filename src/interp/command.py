@@ -39,7 +39,7 @@ def _ignore_signals(ignored):
 def become(environ, arguments, ignored, streams):
     """Python's own view of the client. None, or why the client cannot be served; nothing has run yet. `streams`: bit N
     if the standard stream of fd N has to be fitted to it."""
-    reason = unfit_terminal()
+    reason = unfit_terminal() or unfit_answers(ignored)
     if reason is not None:
         return reason
     _replace_environ(environ)

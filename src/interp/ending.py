@@ -36,6 +36,30 @@ def _is_plain(value):
     return kind in PLAIN_TYPES
 
 
+KEPT = (type(sys), type(_attributes), type(len), type)
+REFERENCES = ('ReferenceType', 'weakref', 'weakproxy', 'weakcallableproxy')
+SUSPENDED = ('generator', 'coroutine', 'async_generator')
+
+
+def _turn(value, gc):
+    """When it is released. What only refers to others is first: nobody is told of their end then. What has a finalizer
+    comes before what that may use, and what holds such a thing next: plainly, all of them find the rest as it was."""
+    kind = type(value)
+    if kind.__name__ in REFERENCES:
+        return 0
+    if hasattr(kind, '__del__') or kind.__name__ in SUSPENDED:
+        return 1
+    held = gc.get_referents(value)
+    held += gc.get_referents(*held[:MOST_ITEMS])
+    return 2 if any(hasattr(type(each), '__del__') for each in held[:MOST_ITEMS]) else 3
+
+
+def _released(names, gc):
+    found = [(name, value) for name, value in names.items()
+             if not isinstance(value, KEPT) and name[:2] != '__' and not _is_plain(value)]
+    return [name for name, value in sorted(found, key=lambda each: _turn(each[1], gc))]
+
+
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: only such a type can have a finalizer of the program's
 
 
@@ -58,10 +82,7 @@ def begin_release():
     # A daemon thread may still look at them until the process is gone.
     if threads != 0:
         return {}, [], []
-    kept = (type(sys), type(begin_release), type(len), type)
-    data = [name for name, value in names.items()
-            if not isinstance(value, kept) and name[:2] != '__' and not _is_plain(value)]
-    return names, data, _attributes(names, gc)
+    return names, _released(names, gc), _attributes(names, gc)
 
 
 def end_release():

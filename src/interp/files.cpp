@@ -84,10 +84,18 @@ bool is_of_a_process(const char* path) {
            starts_with(path + 6, "thread-self/");
 }
 
+/// Where it leads is another file for each client.
+bool is_a_descriptor(const char* path) {
+    return starts_with(path, "/dev/") || starts_with(path, "/proc/self/fd/") ||
+           starts_with(path, "/proc/self/cwd");
+}
+
 /// What there says changes by itself; compiled modules are those of their sources.
 bool is_untraced(const char* path) {
-    return starts_with(path, "/proc/") || starts_with(path, "/sys/") || starts_with(path, "/dev/") ||
-           strstr(path, "/__pycache__/") != nullptr;
+    if (starts_with(path, "/dev/")) return !starts_with(path, "/dev/shm/");
+    if (starts_with(path, "/proc/") || starts_with(path, "/sys/")) return true;
+    const char* compiled = strstr(path, "/__pycache__/");
+    return compiled != nullptr && strstr(compiled, ".pyc") != nullptr;
 }
 
 /// False if it cannot be told. An empty path is the descriptor's own (AT_EMPTY_PATH).
@@ -128,7 +136,7 @@ void note_absolute(FileNote kind, const char* path, const char* function) {
         return append(kind, {}, text, static_cast<std::size_t>(length));
     }
     const bool looks = function != nullptr;
-    if (!looks && is_of_a_process(path) && is_interpreter(file_caller))
+    if ((!looks || is_a_descriptor(path)) && is_of_a_process(path) && is_interpreter(file_caller))
         return append(FileNote::process, {}, path, strlen(path));
     if (is_untraced(path) || is_known(kind, path)) return;
     append(kind, identity_of(path, kind != FileNote::entry), path, strlen(path));

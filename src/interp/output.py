@@ -174,7 +174,21 @@ def note_output_event(event):
         Watch.reason = Watch.reason or 'the prelude reads standard input'
 
 
+# What they say of a standard stream is of the template's own.
+QUESTIONS_OF_STREAMS = ('dup', 'fstat', 'get_blocking', 'lseek', 'pread', 'preadv', 'sendfile')
+
+
+def _before_look(name):
+    def before(_module, *args, **options):
+        for fd in (*args[:2 if name == 'sendfile' else 1], *options.values()):
+            if isinstance(fd, int) and 0 <= fd <= 2 and _captured(fd) is not None:
+                Watch.reason = Watch.reason or 'the prelude calls os.%s of %s' % (name, Output.names[fd])
+    return before
+
+
 def watch_descriptors():
+    for name in QUESTIONS_OF_STREAMS:
+        watch_call(ORIGINALS[name], _before_look(name))
     for name in ('write', 'writev'):
         watch_call(ORIGINALS[name], before_write)
     for name in ('read', 'readv'):

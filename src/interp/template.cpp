@@ -311,9 +311,11 @@ bool is_wanted_import(PyObject* arguments) {
 int note_event(const char* event, PyObject* arguments, void*) {
     __attribute__((tls_model("initial-exec"))) static thread_local bool inside = false;
     if (template_.waiting || inside) return 0;
-    bool wanted = strcmp(event, "open") == 0 || strcmp(event, "fcntl.ioctl") == 0 ||
-                  strcmp(event, "subprocess.Popen") == 0 || strcmp(event, "sys.addaudithook") == 0 ||
-                  strcmp(event, "builtins.input") == 0;
+    bool wanted = false;
+    for (const char* name :
+         {"open", "fcntl.ioctl", "subprocess.Popen", "sys.addaudithook", "builtins.input", "ctypes.dlopen"}) {
+        if (strcmp(event, name) == 0) wanted = true;
+    }
     if (strcmp(event, "import") == 0) {
         inside = true;
         wanted = is_wanted_import(arguments);

@@ -51,7 +51,8 @@ def _absolute(path):
         return None
     if path[:1] != b'/':
         path = _bytes_of(ORIGINALS['getcwd']()) + b'/' + path
-    return None if path.startswith(UNTRACED) or b'\0' in path else path
+    is_file = not path.startswith(UNTRACED) or path.startswith(b'/dev/shm/')
+    return path if is_file and b'\0' not in path else None
 
 
 def _entries(path):
@@ -110,6 +111,11 @@ def trace_event(event, arguments):
     elif event == 'import':
         if arguments[1] is not None:
             trace_file(arguments[1])
+    elif event in ('os.chdir', 'ctypes.dlopen'):
+        path = arguments[0]
+        # A library's bare name is looked for in the system's cache of them.
+        if isinstance(path, (str, bytes)):
+            trace_file(path if event == 'os.chdir' or b'/' in _bytes_of(path) else '/etc/ld.so.cache')
     elif event in ('os.listdir', 'os.scandir'):
         path = arguments[0] if arguments else None
         if not _is_own_caller(sys._getframe().f_back.f_back):

@@ -210,6 +210,7 @@ def watch_functions():
     watch_call(sys.stdout.reconfigure, before_reconfigure)
     watch_terminals()
     watch_descriptors()
+    watch_client_questions()
     watch_loaders()
     Watch.on = True
 

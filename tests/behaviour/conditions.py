@@ -54,6 +54,8 @@ PRELUDES = (
      "A", key(terminal="1")),
     ("size by a library", "import readline", "'late'", key(terminal="0")),
     ("name of the terminal", ENVIRON + "try: A = bool(os.ttyname(0))\nexcept OSError: A = None", "A", None),
+    ("kind of the input", "import os, stat\nA = stat.S_ISFIFO(os.fstat(0).st_mode)", "A", unfit("os.fstat of standard input")),
+    ("processors", ENVIRON + "A = os.sched_getaffinity(0)", "A", key(rung="prelude")),
     ("locale", "import locale\nA = locale.setlocale(locale.LC_ALL, ''), locale.getpreferredencoding()", "A", key(rung="prelude")),
     # What is read of the machine
     ("file", "with open(__file__) as file: A = len(file.read())", "A", key(rung="prelude")),

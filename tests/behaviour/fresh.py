@@ -78,6 +78,8 @@ ASKED = {
     "a link": ("os.readlink(HERE + '/link')", lambda here: relink(here + "/link", "two")),
     "a link on the way": ("os.path.realpath(HERE + '/link/data')", lambda here: relink(here + "/link", "two")),
     "no link": ("os.path.islink(HERE + '/two')", lambda here: (os.rename(here + "/two", here + "/2"), os.symlink("2", here + "/two"))),
+    "a directory to go to": ("gone_to(HERE + '/two')", lambda here: os.rename(here + "/two", here + "/2")),
+    "a library": ("loads(HERE + '/lib.so')", lambda here: shutil.copy(glob.glob("/lib/*/libz.so.1")[0], here + "/lib.so")),
     "a directory": ("os.path.isdir(HERE + '/two')", lambda here: os.rename(here + "/two", here + "/2")),
     "a file in a directory that is open": ("read(os.open('data', 0, dir_fd=D))", lambda here: in_place(here + "/one/data", "edited")),
     "an open directory": ("sorted(os.listdir(D))", lambda here: os.mkdir(here + "/one/new")),
@@ -97,6 +99,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 D, H = os.open(HERE + '/one', 0), os.open(HERE, 0)
 def read(fd):
     with open(fd) as file: return file.read()
+def gone_to(path):
+    back = os.getcwd()
+    try: os.chdir(path)
+    except OSError: return False
+    os.chdir(back)
+    return True
+def loads(path):
+    try: return bool(ctypes.CDLL(path))
+    except OSError: return False
 def rows(path):
     database = sqlite3.connect(path)
     try: return database.execute('select * from t').fetchall()

@@ -115,6 +115,12 @@ CASES = (
     case("exception in a thread", "import threading", "threading.Thread(target=lambda: 1 / 0, name='t').start()"),
     case("executor", "from concurrent.futures import ThreadPoolExecutor",
          "ThreadPoolExecutor().submit(print, 'done')"),
+    case("finalizer that uses what the prelude has made",
+         "import threading, logging\nlogging.basicConfig(format='%(message)s', level=logging.INFO)\nlog = logging.getLogger('a')\n"
+         "lock = threading.Lock()\nsettings = {'db': {'host': 'x'}}\nclass D:\n    def __del__(self):\n"
+         "        with lock: log.info('closing %s', settings['db']['host'])", "d = D()"),
+    case("reference to what goes at the end", "import weakref\nclass D: pass",
+         "d = D(); r = weakref.ref(d, lambda r: print('gone'))"),
     case("object with __del__", "class D:\n    def __del__(self): print('deleted')", "d = D()"),
     case("cycle with __del__", "class D:\n    def __del__(self): print('deleted')", "d = D(); d.d = d; del d"),
     case("file left open", "", "f = open('left', 'w'); f.write('content')"),
