@@ -175,14 +175,15 @@ def note_output_event(event):
 
 
 # What they say of a standard stream is of the template's own.
-QUESTIONS_OF_STREAMS = ('dup', 'fstat', 'get_blocking', 'lseek', 'pread', 'preadv', 'sendfile')
+QUESTIONS_OF_STREAMS = ('fstat', 'get_blocking', 'lseek', 'pread', 'preadv', 'sendfile')
 
 
 def _before_look(name):
     def before(_module, *args, **options):
         for fd in (*args[:2 if name == 'sendfile' else 1], *options.values()):
-            if isinstance(fd, int) and 0 <= fd <= 2 and _captured(fd) is not None:
-                Watch.reason = Watch.reason or 'the prelude calls os.%s of %s' % (name, Output.names[fd])
+            stream = _captured(fd) if isinstance(fd, int) else None
+            if stream is not None:
+                Watch.reason = Watch.reason or 'the prelude calls os.%s of %s' % (name, Output.names[stream])
     return before
 
 
