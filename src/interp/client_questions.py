@@ -7,8 +7,8 @@
 
 QUESTIONS = ('getpriority', 'sched_getaffinity', 'sched_getparam', 'sched_getscheduler')
 
-answers = {}          # (function, arguments): what it said
-asked_signals = set()  # how they are handled
+answers = {}           # (function, arguments): what it said
+asked_signals = set()  # numbers, of those about whose handling it asked
 
 
 def _before_client_question(function):
@@ -21,7 +21,7 @@ def _before_client_question(function):
 
 
 def _before_signal(_module, *args):
-    if args and isinstance(args[0], int):
+    if args and isinstance(args[0], int) and 0 < args[0] < _signal.NSIG:  # others it is to refuse
         asked_signals.add(args[0])
 
 

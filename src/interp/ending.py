@@ -49,9 +49,19 @@ def _turn(value, gc):
         return 0
     if hasattr(kind, '__del__') or kind.__name__ in SUSPENDED:
         return 1
-    held = gc.get_referents(value)
-    held += gc.get_referents(*held[:MOST_ITEMS])
-    return 2 if any(hasattr(type(each), '__del__') for each in held[:MOST_ITEMS]) else 3
+    held = _held_by([value], gc)
+    held += _held_by(held, gc)
+    return 2 if any(hasattr(type(each), '__del__') for each in held) else 3
+
+
+def _held_by(values, gc):
+    """To look at many would write to the pages of all of them: what is large is taken to be data."""
+    looked_at = [each for each in values[:MOST_ITEMS]
+                 if not isinstance(each, KEPT) and not (type(each) in CONTAINERS and len(each) > MOST_ITEMS)]
+    return gc.get_referents(*looked_at)
+
+
+CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 def _released(names, gc):

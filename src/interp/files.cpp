@@ -28,8 +28,8 @@ constexpr std::uint32_t k_slots = 32768;  // a power of 2
 
 alignas(4096) char notes[k_bytes];  // records of common/trace.hpp end to end
 std::atomic<std::uint32_t> used{0};
-std::atomic<std::uint32_t> complete{
-    0};  // bytes that have been filled: as many as are used unless somebody is at it
+// Bytes that have been filled: as many as are used unless somebody is at it.
+std::atomic<std::uint32_t> complete{0};
 std::uint32_t taken = 0;
 std::atomic<bool> lost{false};
 std::atomic<pid_t> owner{0};               // a child of a prelude that shares our memory (vfork) is not it

@@ -55,6 +55,7 @@ PRELUDES = (
     ("size by a library", "import readline", "'late'", key(terminal="0")),
     ("name of the terminal", ENVIRON + "try: A = bool(os.ttyname(0))\nexcept OSError: A = None", "A", None),
     ("kind of the input", "import os, stat\nA = stat.S_ISFIFO(os.fstat(0).st_mode)", "A", unfit("os.fstat of standard input")),
+    ("signal that there is not", "import signal\ntry: signal.getsignal(0)\nexcept ValueError as e: A = str(e)", "A", key(rung="prelude")),
     ("processors", ENVIRON + "A = os.sched_getaffinity(0)", "A", key(rung="prelude")),
     ("locale", "import locale\nA = locale.setlocale(locale.LC_ALL, ''), locale.getpreferredencoding()", "A", key(rung="prelude")),
     # What is read of the machine
