@@ -6,6 +6,12 @@
 //  handoff   spares -> supervisor, one Handoff a connection with a copy of it
 //            (SCM_RIGHTS). The supervisor holds that copy to report for a
 //            command that cannot report for itself and to see its client go.
+//            It does not wake the supervisor: the alarm, a timerfd(2) that the
+//            spare sets after it has sent, does, at once if the supervisor is
+//            to act or no other spare waits, else k_handoff_delay later, when
+//            a short command has ended on the core that its successor's fork
+//            would take from it. A spare that ends before it has set the alarm
+//            is told of by SIGCHLD: then too all handoffs are read.
 //  requests  supervisor -> spares of one template: clients that somebody else
 //            has accepted, each with its connection, its directory, its deposit
 //            and a memfd that holds its request, header and body. Whether a
@@ -48,6 +54,9 @@ struct Board {
     Slot slots[k_slots];
 };
 
+/// ns from a handoff until the supervisor reads it.
+inline constexpr long k_handoff_delay = 2000000;
+
 /// With `serve` and `misfit`: connection, deposit (wire.hpp), memfd of the request.
 inline constexpr int k_client_fds = 3;
 
@@ -89,9 +98,9 @@ struct Message {
 inline constexpr int k_first_fd = 800;
 
 /// Environment variable by which a template finds what is its own: decimal numbers
-/// "control,handoff,listen,board,session,library,rung,changes,requests,terminal,rows,columns", removed before
-/// Python sees it. `session` is quicken-session, `library` is the hook's own fd if it was preloaded by one,
-/// else -1. `changes` is the supervisor's inotify(7) instance, -1 if there is none: a spare asks whether
+/// "control,handoff,listen,board,session,library,rung,changes,requests,alarm,terminal,rows,columns", removed
+/// before Python sees it. `session` is quicken-session, `library` is the hook's own fd if it was preloaded by
+/// one, else -1. `changes` is the supervisor's inotify(7) instance, -1 if there is none: a spare asks whether
 /// events wait, and reads none. `terminal` has bit N set if fd N (0, 1, 2) of the clients is a terminal,
 /// `rows` and `columns` are its window's size.
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";

@@ -26,6 +26,15 @@ def _replace_environ(environ):
         data.update(environ)
 
 
+def expect_environ(environ):
+    """In a spare, the environment that its client is expected to have. False if more than Python's view would have to be
+    changed for that."""
+    if environ_changes or Left.native or b'LC_CTYPE' in STARTED_ENVIRON and b'LC_CTYPE' not in environ:
+        return False
+    _replace_environ(environ)
+    return True
+
+
 def _ignore_signals(ignored):
     """What the caller ignores (nohup, a shell's background job) a plain interpreter leaves ignored; a
     handler that the prelude has set stays, as it would have been set there."""
@@ -36,20 +45,37 @@ def _ignore_signals(ignored):
                 _signal.signal(number, _signal.SIG_IGN)
 
 
+questions, adjustments = [], []
+
+
+def prepare_become():
+    """What become() has to do is known at the fork point: of what this program does not need it does not ask."""
+    if terminals_asked or sizes_asked:
+        questions.append(lambda ignored: unfit_terminal())
+    if answers or asked_signals:
+        questions.append(unfit_answers)
+    if sys.modules.keys() & DIRECTORY_KEEPERS.keys():
+        adjustments.append(_set_directory)
+    if 'logging' in sys.modules:
+        adjustments.append(set_clocks)
+    if Learning.known is not None:
+        adjustments.append(learn_client)
+
+
 def become(environ, arguments, ignored, streams):
-    """Python's own view of the client. None, or why the client cannot be served; nothing has run yet. `streams`: bit N
-    if the standard stream of fd N has to be fitted to it."""
-    reason = unfit_terminal() or unfit_answers(ignored)
-    if reason is not None:
-        return reason
-    _replace_environ(environ)
-    _set_directory()
-    set_clocks()
+    """Python's own view of the client. None, or why the client cannot be served; nothing has run yet. `environ`: None if
+    it is as expected; `streams`: see fit_streams."""
+    for question in questions:
+        reason = question(ignored)
+        if reason is not None:
+            return reason
+    if environ is not None:
+        _replace_environ(environ)
     restore_arguments(arguments)
     if ignored:
         _ignore_signals(ignored)
-    for name, fd, mode in STREAMS:
-        if streams >> fd & 1:
-            _fit_stream(name, fd, mode)
-    learn_client()
+    if streams:
+        fit_streams(streams)
+    for adjustment in adjustments:
+        adjustment()
     return None

@@ -66,11 +66,14 @@ CONTAINERS = (list, tuple, dict, set, frozenset)
 
 def _released(names, gc):
     found = [(name, value) for name, value in names.items()
-             if not isinstance(value, KEPT) and name[:2] != '__' and not _is_plain(value)]
+             if name[:2] != '__' and not isinstance(value, KEPT) and not _is_plain(value)]
     return [name for name, value in sorted(found, key=lambda each: _turn(each[1], gc))]
 
 
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: only such a type can have a finalizer of the program's
+
+
+LAST = {'last_type', 'last_value', 'last_traceback', 'last_exc'}  # hold all frames of an exception
 
 
 def begin_release():
@@ -80,9 +83,8 @@ def begin_release():
     gc, threads = _own_import('gc'), _own_import('_thread')._count()
     gc.callbacks.clear()
     gc.enable()
-    for name in ('last_type', 'last_value', 'last_traceback', 'last_exc'):  # hold all frames of an exception
-        if hasattr(sys, name):
-            delattr(sys, name)
+    for name in LAST & vars(sys).keys():
+        delattr(sys, name)
     names = getattr(sys.modules.get('__main__'), '__dict__', {})
     # All others as well would be references to count, each in a page that is still shared: 0.5 ms.
     for name in {'io', 'traceback'} & sys.modules.keys():

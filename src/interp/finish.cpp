@@ -13,6 +13,7 @@
 
 #include "client_state.hpp"
 #include "common/wire.hpp"
+#include "expected.hpp"
 #include "pretouch.hpp"
 #include "template.hpp"
 
@@ -228,10 +229,16 @@ void finish(PyObject* result) {
     close_range(0, ~0U, 0);
     const int wait_status = ending.interrupted ? SIGINT : (ending.status & 0xff) << 8;
     if (report(wait_status)) {
+        // What is left is ours: the terminal's hangup, which the client's end may be, is not to end it.
+        sigset_t all;
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, nullptr);
         template_.board->slots[command_.slot].state.store(control::SlotState::reported);
+        note_client(*command_.received);
         usleep(k_linger);
         learn_touched();
         record_late_imports();
+        _exit(0);
     }
     if (ending.interrupted) die_interrupted();
     _exit(ending.status & 0xff);

@@ -13,6 +13,7 @@
 
 #include "client_state.hpp"
 #include "clock.hpp"
+#include "expected.hpp"
 #include "orphan.hpp"
 #include "output.hpp"
 #include "packet.hpp"
@@ -150,6 +151,7 @@ void fork_point() {
     if (!call_bootstrap("freeze")) give_up_with_exception("at the fork point");
     note_own_state();
     prepare_pretouch();
+    prepare_expected();
     const pid_t supervisor = getppid();
     announce(control::MessageKind::ready, 0, 0, trace);
     close(trace);

@@ -44,6 +44,8 @@ def freeze():
     """Last thing before the first fork: what exists now is never looked at by a command's collector,
     so that its pages stay shared. Nothing is left to collect then, but what the interpreter keeps of released
     tuples and such for the next ones is given back: by a command that would be a write to 500 pages."""
+    prepare_become()
+    _own_import('_thread')  # begin_release asks it
     gc = _own_import('gc')
     gc.freeze()
     callbacks, gc.callbacks[:] = gc.callbacks[:], []

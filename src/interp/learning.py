@@ -28,8 +28,7 @@ def begin_learning():
 
 def learn_client():
     """In a command, when it has become the client's."""
-    if Learning.known is not None:
-        Learning.surroundings = _surroundings()
+    Learning.surroundings = _surroundings()
 
 
 def _late_modules():

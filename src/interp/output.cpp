@@ -174,17 +174,18 @@ void describe_streams() {
     py.PyDict_SetItemString(names, "COLUMNS", columns.get());
 }
 
-unsigned unlike_streams() {
-    unsigned found = 0;
-    for (int fd : {0, 1, 2}) {
-        struct stat status {};
-        termios modes{};
-        const bool alike = fstat(fd, &status) == 0 && status.st_blksize == block_size[fd] &&
-                           lseek(fd, 0, SEEK_CUR) < 0 &&
-                           (S_ISCHR(status.st_mode) && ioctl(fd, TCGETS, &modes) == 0) == is_terminal(fd);
-        if (!alike) found |= 1U << fd;
+StreamKind stream_kind(int fd) {
+    struct stat status {};
+    termios modes{};
+    if (fstat(fd, &status) != 0) return StreamKind::other;
+    const bool terminal = S_ISCHR(status.st_mode) && ioctl(fd, TCGETS, &modes) == 0;
+    if (lseek(fd, 0, SEEK_CUR) < 0) {
+        if (status.st_blksize == block_size[fd] && terminal == is_terminal(fd))
+            return StreamKind::as_in_prelude;
+        return terminal ? StreamKind::terminal : StreamKind::other;
     }
-    return found;
+    const bool null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);  // null(4)
+    return null ? StreamKind::null_device : StreamKind::other;
 }
 
 const char* finish_capture() {

@@ -12,9 +12,11 @@ namespace quicken::interp {
 /// input cannot mistake it for an empty one. False with errno set.
 bool capture_streams();
 
-/// In a command: bit N if what fd N leads to now is not like the template's, so that Python's stream for it
-/// has to be fitted (streams.py).
-unsigned unlike_streams();
+/// What a standard stream leads to, as far as Python's stream for it depends on that.
+enum class StreamKind : unsigned char { as_in_prelude, null_device, terminal, other };
+
+/// Of fd 0, 1 or 2 as it is now.
+StreamKind stream_kind(int fd);
 
 /// For output.py, in the bootstrap's namespace, before its code is run.
 void describe_streams();

@@ -14,9 +14,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "client_environment.hpp"
 #include "client_state.hpp"
+#include "expected.hpp"
 #include "output.hpp"
 #include "packet.hpp"
 #include "pretouch.hpp"
@@ -92,6 +95,19 @@ bool is_in_doubt() {
     return template_.board->doubt.load() != 0;
 }
 
+bool another_waits() {
+    for (const control::Slot& slot : template_.board->slots) {
+        if (slot.state.load(std::memory_order_relaxed) == control::SlotState::idle) return true;
+    }
+    return false;
+}
+
+/// Has the supervisor read what was sent to it, `delay` ns from now.
+void set_alarm(long delay) {
+    const itimerspec time{{}, {0, delay}};
+    timerfd_settime(template_.alarm, 0, &time, nullptr);
+}
+
 void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     control::Message message{};
     message.kind = kind;
@@ -99,6 +115,8 @@ void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     message.pid = getpid();
     message.group = getpgrp();
     if (send_packet(template_.handoff, message, connection) != 0) _exit(1);
+    const bool later = kind == control::MessageKind::handoff && another_waits();
+    set_alarm(later ? control::k_handoff_delay : 1);
 }
 
 /// The template is not right for this client: another may be.
@@ -114,6 +132,7 @@ void hand_over(int connection, control::MessageKind kind, std::uint32_t slot) {
     if (memory < 0) refuse(connection, reason);
     const int fds[control::k_client_fds] = {connection, received.deposit, memory};
     if (send_packet(template_.handoff, message, fds, control::k_client_fds) != 0) refuse(connection, reason);
+    set_alarm(1);
     _exit(0);
 }
 
@@ -154,8 +173,9 @@ const char* take_extra_fds(Received& received, int& connection) {
     if (highest < 3 || highest > k_highest_fd) return "the client's fds have numbers out of range";
     const int least = highest + 1;
     Session& session = template_.session;
-    for (int* ours : {&connection, &template_.handoff, &template_.listener, &template_.requests,
-                      &template_.changes, &session.master, &session.terminal, &session.leader}) {
+    for (int* ours :
+         {&connection, &template_.handoff, &template_.listener, &template_.requests, &template_.changes,
+          &template_.alarm, &session.master, &session.terminal, &session.leader}) {
         if (*ours >= 0 && *ours <= highest && !move_above(*ours, least))
             return "there is no room for the client's fds";
     }
@@ -176,32 +196,11 @@ const char* take_extra_fds(Received& received, int& connection) {
 
 /// The client's environment for C, kept for the life of the process.
 bool take_environment(const Received& received) {
-    auto** strings = static_cast<char**>(malloc((received.request.envc + 1) * sizeof(char*)));
+    char** strings =
+        environment_strings(received.environment(), received.request.environ_length, received.request.envc);
     if (strings == nullptr) return false;
-    char* at = received.environment();
-    for (std::uint32_t i = 0; i < received.request.envc; ++i) {
-        strings[i] = at;
-        at += strlen(at) + 1;
-    }
-    strings[received.request.envc] = nullptr;
     environ = strings;
     return true;
-}
-
-/// As the interpreter makes posix.environ: the first of several equal names wins, what has no name is left
-/// out.
-Ref environment_dict() {
-    Ref dict(py.PyDict_New());
-    for (char** entry = environ; dict && *entry != nullptr; ++entry) {
-        const char* equals = strchr(*entry, '=');
-        if (equals == nullptr) continue;
-        const Ref name(py.PyBytes_FromStringAndSize(*entry, equals - *entry));
-        if (py.PyDict_Contains(dict.get(), name.get()) == 1) continue;
-        const Ref value(
-            py.PyBytes_FromStringAndSize(equals + 1, static_cast<Py_ssize_t>(strlen(equals + 1))));
-        if (py.PyDict_SetItem(dict.get(), name.get(), value.get()) != 0) dict.reset();
-    }
-    return dict;
 }
 
 Ref argument_list(const Received& received) {
@@ -252,7 +251,8 @@ const char* become_client(int& connection, pid_t client, Received& received) {
     if (const char* failed = check_output()) refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
     show_command_line(received);
-    const Ref environment = environment_dict();
+    const Ref environment =
+        has_expected_environment(received) ? Ref::borrow(py.none) : environment_dict(environ);
     const Ref arguments = argument_list(received);
     if (!environment || !arguments) refuse(connection, "no memory");
     char reason[control::k_text];
@@ -309,7 +309,8 @@ void verify_client(int connection, pid_t client, const Received& received, std::
 
 /// What only spares hold.
 void close_own() {
-    for (const int fd : {template_.handoff, template_.listener, template_.requests, template_.changes}) {
+    for (const int fd :
+         {template_.handoff, template_.listener, template_.requests, template_.changes, template_.alarm}) {
         if (fd >= 0) close(fd);
     }
 }
@@ -320,6 +321,7 @@ void serve_one(std::uint32_t slot, bool passed) {
     note_process_image();
     prepare_to_receive();
     prepare_comparison();
+    expect_client();
     begin_to_count();
     static Received received;
     ucred peer{};
@@ -339,6 +341,7 @@ void serve_one(std::uint32_t slot, bool passed) {
     }
     close(connection);
     close_session(session);
+    command_.received = &received;
 }
 
 }  // namespace quicken::interp

@@ -5,11 +5,12 @@
 def _reopen(stream, fd, mode):
     """The stream as the interpreter would have made it on this fd: a file has a position, the
     template's pipe had none, and a raw stream never asks twice."""
-    _, buffer, old, _ = Output.streams[fd]
+    given, buffer, old, watched = Output.streams[fd]
     if old.closed:
         return
     raw = io.FileIO(fd, mode, False)
     raw.name = old.name
+    Output.streams[fd] = given, raw if buffer is old else buffer, raw, watched
     try:
         if buffer is not old:
             if buffer.raw is old:
@@ -44,7 +45,15 @@ def before_reconfigure(stream, *_args, **options):
     return lambda failed: failed or chosen.setdefault(id(stream), {}).update(told)
 
 
-def _fit_stream(name, fd, mode):
+def fit_streams(unlike):
+    """`unlike`: bit N if the standard stream of fd N has to be fitted to what that leads to now, bit 3 + N if it has
+    been before, to something else."""
+    for name, fd, mode in STREAMS:
+        if unlike >> fd & 1:
+            _fit_stream(name, fd, mode, unlike >> fd & 8)
+
+
+def _fit_stream(name, fd, mode, again):
     stream = getattr(sys, '__%s__' % name)
     current = getattr(sys, name)
     try:
@@ -57,9 +66,9 @@ def _fit_stream(name, fd, mode):
         return
     if stream is None:
         return
-    if status.st_blksize != BLOCK_SIZES[fd] or _has_position(fd):
+    if again or status.st_blksize != BLOCK_SIZES[fd] or _has_position(fd):
         _reopen(stream, fd, mode)
-    if type(stream) is not io.TextIOWrapper or UNBUFFERED or terminal == was_terminal(fd):
+    if type(stream) is not io.TextIOWrapper or UNBUFFERED or (terminal == was_terminal(fd) and not again):
         return
     if 'line_buffering' in chosen.get(id(stream), {}):
         return

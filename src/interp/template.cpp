@@ -50,16 +50,16 @@ bool read_environment() {
     int board = -1;
     int library = -1;
     unsigned rung = 0;
-    if (text == nullptr ||
-        sscanf(text, "%d,%d,%d,%d,%d,%d,%u,%d,%d,%u,%u,%u", &template_.control, &template_.handoff,
-               &template_.listener, &board, &template_.session_program, &library, &rung, &template_.changes,
-               &template_.requests, &template_.terminal, &template_.rows, &template_.columns) != 12) {
+    if (text == nullptr || sscanf(text, "%d,%d,%d,%d,%d,%d,%u,%d,%d,%d,%u,%u,%u", &template_.control,
+                                  &template_.handoff, &template_.listener, &board, &template_.session_program,
+                                  &library, &rung, &template_.changes, &template_.requests, &template_.alarm,
+                                  &template_.terminal, &template_.rows, &template_.columns) != 13) {
         return false;
     }
     if (library >= 0) close(library);
     // Inherited over the exec that brought us here; not over those of the program.
     for (int fd : {template_.control, template_.handoff, template_.listener, template_.session_program,
-                   template_.changes, template_.requests}) {
+                   template_.changes, template_.requests, template_.alarm}) {
         if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
     template_.rung = static_cast<control::Rung>(rung);

@@ -12,6 +12,7 @@
 #include "common/wire.hpp"
 #include "orphan.hpp"
 #include "python_api.hpp"
+#include "request.hpp"
 
 namespace quicken::interp {
 
@@ -21,6 +22,7 @@ struct Template {
     int listener = -1;
     int session_program = -1;  // quicken-session
     int requests = -1;         // clients that were accepted elsewhere
+    int alarm = -1;            // timerfd(2) at whose end the supervisor reads `handoff`
     int changes = -1;          // inotify(7), shared with the supervisor: readable if something has changed
     control::Board* board = nullptr;
     control::Rung rung = control::Rung::prelude;
@@ -53,6 +55,7 @@ struct Command {
     pid_t client = 0;
     pid_t supervisor = 0;
     std::uint32_t slot = 0;
+    const Received* received = nullptr;  // for as long as the process lives
 };
 
 extern Command command_;

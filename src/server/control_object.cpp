@@ -243,7 +243,14 @@ void ControlObject::serve(Peer peer, std::int64_t priority) {
                               "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
           "watch");
     peer.disconnected.reset(slot);
+    check(sd_bus_add_filter(raw, &slot, Guarded<before_message>::call, this), "filter");
+    peer.filter.reset(slot);
     peers_.push_back(std::move(peer));
+}
+
+int ControlObject::before_message(sd_bus_message*, void* data, sd_bus_error*) {
+    control(data).supervisor().catch_up();
+    return 0;
 }
 
 int ControlObject::peer_gone(sd_bus_message* message, void* data, sd_bus_error*) {

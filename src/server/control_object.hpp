@@ -41,6 +41,7 @@ class ControlObject {
     struct Peer {
         bus::Bus bus;
         bus::Slot object;
+        bus::Slot filter;
         bus::Slot disconnected;
     };
 
@@ -48,6 +49,7 @@ class ControlObject {
     void accept_peer();
     void serve(Peer peer, std::int64_t priority);
     void add_object(Peer& peer);
+    static int before_message(sd_bus_message* message, void* data, sd_bus_error* error);
     static int peer_gone(sd_bus_message* message, void* data, sd_bus_error* error);
 
     Loop& loop_;

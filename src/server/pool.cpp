@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -88,7 +90,9 @@ Pool::Pool(Loop& loop, Board& board, Owner& owner, Variant& variant)
         throw_errno("make", "a socket pair");
     our_end_ = Fd(ends[0]);
     spares_end_ = Fd(ends[1]);
-    readable_ = loop.on_io(our_end_.get(), EPOLLIN, [this](std::uint32_t) { receive_one(); });
+    alarm_ = Fd(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!alarm_) throw_errno("make", "a timer");
+    rings_ = loop.on_io(alarm_.get(), EPOLLIN, [this](std::uint32_t) { alarm_rings(); });
 }
 
 Pool::~Pool() {
@@ -241,6 +245,13 @@ void Pool::follow_clients() {
             kill(pid, SIGCONT);
         }
     }
+}
+
+/// Read first: what is sent later sets it again.
+void Pool::alarm_rings() {
+    std::uint64_t times = 0;
+    [[maybe_unused]] const ssize_t size = read(alarm_.get(), &times, sizeof times);
+    drain();
 }
 
 void Pool::drain() {

@@ -54,6 +54,8 @@ class Pool {
 
     /// What spares send on; for their template to inherit.
     int handoff() const { return spares_end_.get(); }
+    /// What they set for us to read that.
+    int alarm() const { return alarm_.get(); }
 
     /// A slot for one more spare, if one is wanted to have `wanted` waiting.
     std::optional<std::uint32_t> slot_for_spare(std::size_t wanted);
@@ -113,6 +115,7 @@ class Pool {
         Source hangup;
     };
 
+    void alarm_rings();
     bool receive_one();
     void handed_over(const control::Message& message, Fd connection);
     void client_gone(pid_t pid);
@@ -126,7 +129,8 @@ class Pool {
     Variant& variant_;
     Fd our_end_;
     Fd spares_end_;
-    Source readable_;
+    Fd alarm_;
+    Source rings_;
     std::map<pid_t, Child> children_;
     std::vector<std::uint32_t> ordered_slots_;
     // Ordered, and handed over before the answer came; the slot is not given away again before it has come.

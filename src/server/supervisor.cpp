@@ -593,8 +593,13 @@ void Supervisor::leave_socket() {
     place_.listener.reset();
 }
 
+void Supervisor::catch_up() {
+    variants_.drain();
+}
+
 void Supervisor::stop(bool now) {
     if (state_ != State::stopping) log(Level::info, "stop{}", now ? " now" : "");
+    catch_up();
     set_state(State::stopping);
     variants_.drop_all();
     if (!place_.own_path.empty()) leave_socket();

@@ -61,6 +61,8 @@ class Supervisor : private Variant::Owner {
     const char* state_name() const;
     const Place& place() const { return place_; }
     const Program* program() const { return program_.get(); }
+    /// Reads the handoffs that no alarm has told of yet: then it knows all commands that run.
+    void catch_up();
     const Variants& variants() const { return variants_; }
     const std::string& reason() const { return reason_; }
     /// What has made the last template that was dropped for it stale; empty if none was.

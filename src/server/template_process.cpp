@@ -53,7 +53,7 @@ struct Plan {
     std::vector<std::string> environment;
     std::vector<char*> argument_pointers;
     std::vector<char*> environment_pointers;
-    std::array<Fd, 7> inherited;  // control, handoff, listener, board, session, changes, requests
+    std::array<Fd, 8> inherited;  // control, handoff, listener, board, session, changes, requests, alarm
     Fd library;                   // if the hook's path cannot be said in LD_PRELOAD
     int directory = -1;
     mode_t umask = 0;
@@ -106,10 +106,10 @@ std::vector<std::string> plan_environment(Plan& plan, const Program& program, co
                           (others != nullptr ? std::string(":") + others : ""));
     const wire::Request& request = program.request;
     environment.push_back(fmt::format(
-        "{}={},{},{},{},{},{},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
+        "{}={},{},{},{},{},{},{},{},{},{},{},{},{}", control::k_environment, plan.inherited[0].get(),
         plan.inherited[1].get(), plan.inherited[2].get(), plan.inherited[3].get(), plan.inherited[4].get(),
         plan.library.get(), static_cast<unsigned>(rung), plan.inherited[5].get(), plan.inherited[6].get(),
-        request.terminal & 7U, request.modes.rows, request.modes.columns));
+        plan.inherited[7].get(), request.terminal & 7U, request.modes.rows, request.modes.columns));
     return environment;
 }
 
@@ -186,7 +186,7 @@ TemplateProcess::TemplateProcess(Loop& loop, const Program& program, control::Ru
         high_copy(theirs.get()),         high_copy(inheritance.handoff),
         high_copy(inheritance.listener), high_copy(inheritance.board),
         high_copy(inheritance.session),  inheritance.changes < 0 ? Fd() : high_copy(inheritance.changes),
-        high_copy(inheritance.requests)};
+        high_copy(inheritance.requests), high_copy(inheritance.alarm)};
     plan.directory = program.directory.get();
     plan.umask = program.umask;
     plan.fd_limit = inheritance.fd_limit;

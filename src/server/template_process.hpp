@@ -24,6 +24,7 @@ struct Inheritance {
     int session;      // quicken-session, an O_PATH fd
     int changes;      // inotify(7), or -1
     int requests;     // the spares' end
+    int alarm;        // timerfd(2) that has the handoffs read
     rlimit fd_limit;  // RLIMIT_NOFILE as the server was started with
 };
 

@@ -52,8 +52,13 @@ void Variant::start_template(control::Rung rung) {
     if (!owner_.may_warm(*this)) return;
     rung_ = rung;
     state_ = State::warming;
-    const Inheritance inheritance{common_.place.listener.get(), common_.board.fd(), pool_.handoff(),
-                                  common_.place.session.get(),  common_.changes,    spares_requests_.get(),
+    const Inheritance inheritance{common_.place.listener.get(),
+                                  common_.board.fd(),
+                                  pool_.handoff(),
+                                  common_.place.session.get(),
+                                  common_.changes,
+                                  spares_requests_.get(),
+                                  pool_.alarm(),
                                   common_.place.fd_limit};
     try {
         template_ = std::make_unique<TemplateProcess>(common_.loop, *program_, rung, inheritance,

@@ -9,14 +9,17 @@ Run one subject by `python3 SUBJECT.py [-v] [--jobs N] [TEST...]`. Exit status: 
 """
 
 import collections
+import fcntl
 import glob
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -171,6 +174,21 @@ class Bed:
         for name in ("stdin", "stdout", "stderr"):
             options.setdefault(name, subprocess.PIPE)
         return subprocess.Popen(self.quick_argv(argv), env=self.env(env), cwd=cwd or self.work, **options)
+
+    def on_own_terminal(self, argv):
+        """What a process shows whose three streams and controlling terminal are one, and its status."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen(argv, env=self.env(), cwd=self.work, stdin=slave, stdout=slave, stderr=slave,
+                                   start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        shown = b""
+        with os.fdopen(master, "rb", buffering=0) as terminal:
+            try:
+                while part := terminal.read(65536):
+                    shown += part
+            except OSError:
+                pass  # EIO: everything was read and nobody has it open
+        return shown, process.wait(TIMEOUT)
 
     def ctl(self, *arguments, **options):
         return self.run([QUICKENCTL, *arguments], **options)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -39,6 +40,22 @@ class Pretouch(harness.Case):
         first = self.faults(script, 0, 1000)
         self.assertGreater(first, 900)
         self.assertTrue(harness.wait_until(lambda: self.faults(script, 0, 1000) < first // 4, 20, 0.05))
+
+    def test_on_a_terminal(self):
+        """Whose hangup comes when the client ends: the command has yet to look at its pages then."""
+        script = self.script(1000)
+        argv = self.bed.quick_argv([script, "0", "1000"])
+
+        def faults():
+            shown, status = self.bed.on_own_terminal(argv)
+            self.assertEqual(0, status)
+            return int(shown.split()[0])
+        first = faults()
+        self.assertGreater(first, 900)
+        for _ in range(8):
+            time.sleep(0.1)  # in which a spare is made
+            last = faults()
+        self.assertLess(last, first // 4)
 
     def test_another_habit_is_learned_too(self):
         script = self.script(1000)

@@ -4,12 +4,10 @@ One table of small programs. Each is run plainly, and twice quickened, cold and 
 on terminals, and by every Python that is found.
 """
 
-import fcntl
 import os
 import pty
 import subprocess
 import sys
-import termios
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -265,21 +263,6 @@ open({counts!r}, 'w').write(repr(counts))
                 pass  # EIO: everything was read and nobody has it open
             return out, shown, errors, process.returncode
 
-    def on_own_terminal(self, argv):
-        """All three streams and the controlling terminal."""
-        master, slave = pty.openpty()
-        process = subprocess.Popen(argv, env=self.bed.env(), cwd=self.bed.work, stdin=slave, stdout=slave, stderr=slave,
-                                   start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        os.close(slave)
-        shown = b""
-        with os.fdopen(master, "rb", buffering=0) as terminal:
-            try:
-                while part := terminal.read(65536):
-                    shown += part
-            except OSError:
-                pass  # EIO: everything was read and nobody has it open
-        return shown, process.wait(harness.TIMEOUT)
-
     def test_what_streams_are_told(self):
         """It stays, whatever the first client's streams were and those of the others are."""
         main = "print([(f.line_buffering, f.write_through, f.isatty()) for f in (sys.stdin, sys.stdout, sys.stderr)])"
@@ -307,9 +290,9 @@ open({counts!r}, 'w').write(repr(counts))
                         expected = self.on_terminal([harness.PYTHON, script], fds)
                         for _ in range(2):
                             self.assertEqual(expected, self.on_terminal(quick, fds))
-                expected = self.on_own_terminal([harness.PYTHON, script])
+                expected = self.bed.on_own_terminal([harness.PYTHON, script])
                 for _ in range(2):
-                    self.assertEqual(expected, self.on_own_terminal(quick))
+                    self.assertEqual(expected, self.bed.on_own_terminal(quick))
 
 
 if __name__ == "__main__":
