@@ -31,7 +31,8 @@
 
 namespace quicken::control {
 
-enum class SlotState : std::uint32_t { free = 0, idle, taken, reported, retired };
+/// `reporting`: its command is past all effects, and may have told its client.
+enum class SlotState : std::uint32_t { free = 0, idle, taken, reporting, reported, retired };
 
 struct Slot {
     std::atomic<SlotState> state;

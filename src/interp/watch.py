@@ -15,7 +15,7 @@ class Watch:
 
 
 def _random_state(name):
-    module = sys.modules.get(name)
+    module = loaded(name)
     if module is None:
         return None
     if name == 'random':
@@ -51,7 +51,7 @@ def _seeds_of(kind):
 def unfit_generators():
     """A generator that the prelude has seeded, whether it still has it or a number from it, as the reason for which
     it is unfit, or None. One that has given quicken.after_fork something sees to that itself."""
-    random, tempfile = sys.modules.get('random'), sys.modules.get('tempfile')
+    random, tempfile = loaded('random'), loaded('tempfile')
     if not Watch.seeds or Watch.hooks:
         return None
     if hasattr(random, 'SystemRandom') and hasattr(random, 'Random'):
@@ -81,7 +81,7 @@ def before_getcwd(_module):
 
 def _set_directory():
     for name, attribute in DIRECTORY_KEEPERS.items():
-        module = sys.modules.get(name)
+        module = loaded(name)
         if module is not None:
             try:
                 setattr(module, attribute, posix.getcwd())

@@ -287,7 +287,7 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
 
 /// The client closed its end: because it was told the end of the command, or because it was killed. A signal
 /// that it could have passed on it would have passed on, so the command gets what killed it.
-/// A command that has reported but not yet said so on the board is past all effects: killing it is harmless.
+/// One that is about to report is past all effects, and is left to note what it has learned.
 void Pool::client_gone(pid_t pid) {
     const auto found = children_.find(pid);
     if (found == children_.end()) return;
