@@ -139,7 +139,7 @@ def watch_event(event, arguments):
                 Watch.reason = 'the prelude opens fd %d' % path
             return  # another was opened by name before, which was noted then
         writes = isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR)
-        if writes and not is_reproducible_write(path, flags):
+        if writes and not _is_opened_within(path, flags) and not is_reproducible_write(path, flags):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif path in ('/dev/tty', b'/dev/tty'):
             Watch.reason = 'the prelude opens /dev/tty'
@@ -166,6 +166,19 @@ def watch_event(event, arguments):
     elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.exec', 'os.kill', 'os.killpg', 'socket.connect',
                    'socket.bind', 'sys.addaudithook'):
         Watch.reason = 'the prelude calls ' + event
+
+
+def _is_opened_within(path, flags):
+    """Whether it names a directory: that is not written, but tempfile (3.11) gives it to open() with an opener, of
+    which another event tells what it opens."""
+    try:
+        mode = ORIGINALS['stat'](path).st_mode
+    except (OSError, ValueError):
+        return False
+    return mode & 0o170000 == 0o040000 and flags & O_TMPFILE != O_TMPFILE
+
+
+O_TMPFILE = getattr(posix, 'O_TMPFILE', 0o20200000)
 
 
 def _words(arguments):
