@@ -194,10 +194,14 @@ void Pool::forgive() {
     fork_failed_ = false;
 }
 
-bool Pool::retire_spares() {
+bool Pool::retire_spares(std::size_t but) {
     bool all = true;
     for (const auto& [pid, child] : children_) {
         if (child.command) continue;
+        if (but > 0 && board_.state(child.slot) != control::SlotState::retired) {
+            --but;
+            continue;
+        }
         if (board_.retire(child.slot)) {
             kill(pid, SIGKILL);
         } else {
@@ -276,6 +280,7 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
     if (strike(ordered_slots_, message.slot)) unannounced_.push_back(message.slot);
     strike(lost_, message.slot);
     ++commands_run_;
+    ran_out_ = ran_out_ || spares() == 0;
     forgive();
     if (child.connection) {
         const pid_t pid = message.pid;
