@@ -26,7 +26,7 @@
 //  idle -> retired    supervisor, by compare-exchange (stop, idle exit, stale
 //                     template): the spare serves nobody any more
 //  taken -> retired   spare, when its client had gone before `started`
-//  taken -> reported  command, after its report is in the client's queue
+//  taken -> reporting -> reported  command, before and after its report is put into the client's queue
 // A spare that accepts and then finds itself retired closes the connection
 // before anything was started; its client connects anew (wire.hpp).
 #pragma once
@@ -37,7 +37,8 @@
 
 namespace quicken::control {
 
-enum class SlotState : std::uint32_t { free = 0, idle, taken, reported, retired };
+/// `reporting`: its command is past all effects, and may have told its client.
+enum class SlotState : std::uint32_t { free = 0, idle, taken, reporting, reported, retired };
 
 struct Slot {
     std::atomic<SlotState> state;

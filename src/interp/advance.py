@@ -6,27 +6,51 @@
 # runs, and what depends on the client is not part of the key. If one of them shows to be tainted the template
 # gives up with what is left of the list, and another is started with that.
 
-def import_in_advance(text):
+def import_in_advance(text, learns):
     """Imports the modules that are named, before the template waits. None, or why the template must give up:
     Imports.left is then what another one may try."""
-    names = [name for name in text.split() if name not in sys.modules]
+    names = [name for name in text.split() if sys.modules.get(name) is None or is_delayed(sys.modules[name])]
     if not names:
         return None
     if Imports.thread is None:
         begin_imports()
     if any(getattr(owner, name) or (owner, name) in Imports.kept for owner, name, *_rest in UNFIT_FLAGS):
         return None  # the prelude is, anyway
+    Imports.learns = bool(learns)
     _begin_advance(names)
+    finders = list(sys.meta_path)
     for name in names:
         try:
-            if name not in Imports.tainted:
-                ORIGINAL_IMPORT(name)
+            if ':' in name:
+                Imports.delaying = name
+            elif name not in Imports.tainted:
+                _import(name)
         except NotTaken as error:
             _refuse(name, NOT_TAKEN % error, str(error))
         except BaseException as error:
             Imports.tainted.setdefault(name, 'its import fails: ' + type(error).__name__)
     Imports.open = False
+    sys.meta_path[:] = finders
     return _advance_failed(names)
+
+
+def _import(name):
+    ORIGINAL_IMPORT(name)
+    module = sys.modules.get(name)
+    if is_delayed(module):
+        module.__spec__  # whoever looks loads it
+    if Imports.delaying:
+        _delay()
+
+
+def _delay():
+    """As the program has its finders when it imports the rest: what it does not use is not loaded here either."""
+    module, _colon, name = Imports.delaying.partition(':')
+    kind = getattr(loaded(module), name, None)
+    if kind is not None:
+        Imports.delaying = None
+        sys.meta_path[:] = map(kind, sys.meta_path)
+        Imports.state = _state()
 
 
 ORIGINAL_IMPORT = builtins.__import__
@@ -64,7 +88,7 @@ def refuse_after_import(reasons):
 def is_found_by_name(name):
     """Whether an import of it, where the program starts, finds what has been imported."""
     parent = name.rpartition('.')[0]
-    spec = Imports.specs.get(name) or getattr(sys.modules.get(name), '__spec__', None)
+    spec = Imports.specs.get(name) or spec_of(name)
     if getattr(spec, 'name', name) != name:  # it has put another into its place
         spec = _found_spec(name)
     if spec is None or not isinstance(spec.origin, str):
@@ -72,7 +96,7 @@ def is_found_by_name(name):
     place = spec.origin.rpartition('/')[0]
     if spec.submodule_search_locations is not None:
         place = place.rpartition('/')[0]
-    places = sys.path if not parent else getattr(sys.modules.get(parent), '__path__', ())
+    places = sys.path if not parent else getattr(loaded(parent), '__path__', ())
     return place in [each or _directory() for each in places]
 
 
@@ -82,7 +106,7 @@ def with_packages(names, known):
     for name in names:
         parts = name.split('.')
         parents = ['.'.join(parts[:i]) for i in range(1, len(parts))]
-        if all(parent in taken or getattr(sys.modules.get(parent), '__file__', '') is None for parent in parents):
+        if all(parent in taken or getattr(loaded(parent), '__file__', '') is None for parent in parents):
             whole.append(name)
     return whole
 
@@ -114,7 +138,7 @@ def _found_spec(name):
     parent, path = name.rpartition('.')[0], None
     try:
         if parent:
-            spec = getattr(sys.modules.get(parent), '__spec__', None) or _found_spec(parent)
+            spec = spec_of(parent) or _found_spec(parent)
             path = spec.submodule_search_locations
         return _frozen_importlib._find_spec(name, path) if path is not None or not parent else None
     except Exception:  # a finder's own
@@ -122,5 +146,5 @@ def _found_spec(name):
 
 
 def _file_of(name):
-    spec = getattr(sys.modules.get(name), '__spec__', None) or _found_spec(name)
+    spec = spec_of(name) or _found_spec(name)
     return _bytes_of(spec.origin) if getattr(spec, 'has_location', False) else b''

@@ -15,6 +15,7 @@ class Arguments:
     program = None   # what runpy, or the code of an entry, makes of sys.argv[0]; None: what the client says
     given = None     # what was sys.argv; the program may have put another there
     original = None  # what was sys.orig_argv
+    keepers = {}     # names of modules that keep them in a way that is known: how often they have looked
 
 
 class WatchedList(list):
@@ -39,7 +40,33 @@ def _note_look(values, method, args):
             Watch.reason = Watch.reason or 'the prelude reads sys.orig_argv'
     elif method is list.__getitem__ and args[0] == 0:
         Arguments.name_read = True
+    elif method is list.__iter__ and _looking() in KNOWN_SAFE['keeps the arguments']:
+        Arguments.keepers[_looking()] = Arguments.keepers.get(_looking(), 0) + 1
     elif method is not list.__setitem__ or args != (0, Arguments.program):
+        Arguments.read = True
+
+
+def _looking():
+    """Name of the module whose code calls a method of them."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals is globals():
+        frame = frame.f_back
+    return frame.f_globals.get('__name__') if frame is not None else None
+
+
+def _kept(module, values):
+    """(what it keeps, what it would keep of these)"""
+    name, make = KNOWN_SAFE['keeps the arguments'][module]
+    return getattr(loaded(module), name, None), list(map(make, values))
+
+
+def note_keeper(module):
+    """At the end of its import: is it as it is known to be?"""
+    count = Arguments.keepers.get(module)
+    if count is None:
+        return
+    kept, expected = _kept(module, list.__getitem__(Arguments.given, slice(None)))
+    if count != 1 or type(kept) is not list or kept != expected:
         Arguments.read = True
 
 
@@ -78,3 +105,7 @@ def restore_arguments(values):
     if Arguments.program is not None:
         values[0] = Arguments.program
     list.__setitem__(Arguments.given, slice(None), values)
+    for module in Arguments.keepers:
+        kept, expected = _kept(module, values)
+        if type(kept) is list:
+            kept[:] = expected

@@ -42,5 +42,24 @@ def like_importlib(function, name):
     return function
 
 
+def is_delayed(module):
+    """Whether it is loaded only once somebody looks into it (importlib.util.LazyLoader): we are nobody."""
+    kind = type(module)
+    return kind.__name__ == '_LazyModule' and kind.__module__ == 'importlib.util'
+
+
+def loaded(name):
+    """The module of that name, or None."""
+    module = sys.modules.get(name)
+    return None if is_delayed(module) else module
+
+
+def spec_of(name):
+    """Of a module, also of one that is delayed; None if there is none."""
+    module = sys.modules.get(name)
+    return object.__getattribute__(module, '__dict__').get('__spec__') if is_delayed(module) else \
+        getattr(module, '__spec__', None)
+
+
 class Unfit(BaseException):
     """The program cannot be served from this rung; the text says why."""

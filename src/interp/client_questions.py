@@ -20,6 +20,18 @@ def _before_client_question(function):
     return before
 
 
+def umask():
+    mask = ORIGINALS['umask'](0o77)
+    ORIGINALS['umask'](mask)
+    return mask
+
+
+def _before_umask(_module, *_args):
+    """It cannot be asked for without being set: the second call puts it back."""
+    if (umask, ()) not in answers:
+        answers[umask, ()] = umask()
+
+
 def _before_signal(_module, *args):
     if args and isinstance(args[0], int) and 0 < args[0] < _signal.NSIG:  # others it is to refuse
         asked_signals.add(args[0])
@@ -34,6 +46,7 @@ def watch_client_questions():
     for name in QUESTIONS:
         if name in ORIGINALS:
             watch_call(ORIGINALS[name], _before_client_question(ORIGINALS[name]))
+    watch_call(ORIGINALS['umask'], _before_umask)
     for function in (_signal.getsignal, _signal.signal):
         watch_call(function, _before_signal)
     watch_call(_signal.pthread_sigmask, _before_mask)

@@ -98,7 +98,7 @@ class Times:
         """Of the types of moments, which need not be imported: (value, reader) -> whether it is now; None of others."""
         if self.day is None:
             return None
-        datetime, uuid = sys.modules.get('datetime'), sys.modules.get('uuid')
+        datetime, uuid = loaded('datetime'), loaded('uuid')
         if kind is TIME.struct_time:
             return self._has_time
         if datetime is not None and issubclass(kind, datetime.date):
@@ -146,7 +146,7 @@ def _parts(value, name):
     if kind is FUNCTION:
         held = value.__defaults__ or value.__kwdefaults__
         return [('()', each) for each in _defaults(value)] if held and value.__module__ == name else ()
-    if isinstance(value, type):
+    if issubclass(kind, type):  # isinstance() would ask the value, and load a module that is delayed
         if value.__module__ != name:
             return []
         held = list(type.__getattribute__(value, '__dict__').items())
@@ -180,7 +180,7 @@ def _kept_in(times, name, names, reader):
 def unfit_clock(readers):
     """Where the prelude keeps the time, as the reason for which it is unfit, or None. `readers`: {address of a
     module's names: clocks that it has read}."""
-    quiet = {id(sys.modules[name].__dict__) for name in KNOWN_SAFE['reads a clock'] if name in sys.modules}
+    quiet = {id(loaded(name).__dict__) for name in KNOWN_SAFE['reads a clock'] if loaded(name) is not None}
     quiet.add(id(globals()))
     clocks = 0
     for address, read in readers.items():
@@ -197,7 +197,7 @@ def _times_kept(times, readers):
     """{name of a module: where it keeps the time}."""
     places = {}
     for name, module in list(sys.modules.items()):
-        names = getattr(module, '__dict__', None)
+        names = getattr(module, '__dict__', None) if not is_delayed(module) else None
         if type(names) is not dict or _is_library(module):
             continue
         place = _kept_in(times, name, names, name == '__main__' or id(names) in readers)
@@ -208,6 +208,6 @@ def _times_kept(times, readers):
 
 def set_clocks():
     """In a command: times that the standard library takes at its import."""
-    logging = sys.modules.get('logging')
+    logging = loaded('logging')
     if logging is not None and hasattr(logging, '_startTime'):
         logging._startTime = TIME.time_ns() if isinstance(logging._startTime, int) else TIME.time()

@@ -18,7 +18,7 @@ def _replace_environ(environ):
         environ[b'LC_CTYPE'] = STARTED_ENVIRON[b'LC_CTYPE']
         posix.putenv(b'LC_CTYPE', environ[b'LC_CTYPE'])
     known = [posix.environ, *held_environs]
-    os = sys.modules.get('os')
+    os = loaded('os')
     if os is not None and getattr(os.environ, '_data', None) is not posix.environ:
         known.append(os.environ._data)
     for data in known:

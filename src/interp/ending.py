@@ -9,7 +9,7 @@ def _attributes(names, gc):
     """(owner, name) of what the script has put into its own functions and classes, which stay."""
     found = []
     for value in names.values():
-        if isinstance(value, type):
+        if issubclass(type(value), type):  # isinstance() would ask the value itself
             if value.__module__ == '__main__':
                 found += [(value, name) for name, held in vars(value).items()
                           if name[:2] != '__' and type(held).__flags__ & HEAP_TYPE
@@ -57,7 +57,7 @@ def _turn(value, gc):
 def _held_by(values, gc):
     """To look at many would write to the pages of all of them: what is large is taken to be data."""
     looked_at = [each for each in values[:MOST_ITEMS]
-                 if not isinstance(each, KEPT) and not (type(each) in CONTAINERS and len(each) > MOST_ITEMS)]
+                 if not issubclass(type(each), KEPT) and not (type(each) in CONTAINERS and len(each) > MOST_ITEMS)]
     return gc.get_referents(*looked_at)
 
 
@@ -66,7 +66,7 @@ CONTAINERS = (list, tuple, dict, set, frozenset)
 
 def _released(names, gc):
     found = [(name, value) for name, value in names.items()
-             if name[:2] != '__' and not isinstance(value, KEPT) and not _is_plain(value)]
+             if name[:2] != '__' and not issubclass(type(value), KEPT) and not _is_plain(value)]
     return [name for name, value in sorted(found, key=lambda each: _turn(each[1], gc))]
 
 

@@ -62,7 +62,7 @@ def _exchange_environ(old, new):
     """`new` for `old` wherever it is held as the data of os.environ."""
     if posix.environ is old:
         posix.environ = new
-    os = sys.modules.get('os')
+    os = loaded('os')
     for name in ('environ', 'environb'):
         view = getattr(os, name, None)
         if getattr(view, '_data', None) is old:

@@ -228,12 +228,14 @@ void finish(PyObject* result) {
     // Locks, ports and pipes are free before the client ends, though the process is not quite gone.
     close_range(0, ~0U, 0);
     const int wait_status = ending.interrupted ? SIGINT : (ending.status & 0xff) << 8;
+    auto& state = template_.board->slots[command_.slot].state;
+    state.store(control::SlotState::reporting);
     if (report(wait_status)) {
         // What is left is ours: the terminal's hangup, which the client's end may be, is not to end it.
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, nullptr);
-        template_.board->slots[command_.slot].state.store(control::SlotState::reported);
+        state.store(control::SlotState::reported);
         note_client(*command_.received);
         usleep(k_linger);
         learn_touched();

@@ -93,7 +93,8 @@ void import_in_advance() {
     if (template_.modules[0] == '\0') return;
     char reason[control::k_text];
     const Ref names(py.PyUnicode_DecodeFSDefault(template_.modules));
-    text_of(call_bootstrap("import_in_advance", names.get()), reason, sizeof reason);
+    const Ref learns(py.PyLong_FromLong(template_.learn[0] != '\0' ? 1 : 0));
+    text_of(call_bootstrap("import_in_advance", names.get(), learns.get()), reason, sizeof reason);
     if (reason[0] != '\0') give_up(reason, control::MessageKind::unfit_modules);
 }
 

@@ -25,7 +25,7 @@ def unfit(native, readers):
             return 'the prelude seeds or uses ' + name
     if reason := unfit_generators():
         return reason
-    threading = sys.modules.get('threading')
+    threading = loaded('threading')
     if threading is not None and threading.active_count() > 1:
         return 'the prelude leaves a running thread'
     for key in STARTED_ENVIRON.keys() | posix.environ.keys():
@@ -55,7 +55,7 @@ def freeze():
 
 def after_fork():
     """In a spare, before it waits: what must differ from command to command."""
-    numpy_random = sys.modules.get('numpy.random')
+    numpy_random = loaded('numpy.random')
     if numpy_random is not None:
         numpy_random.seed()
     renew_main_thread()

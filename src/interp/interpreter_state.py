@@ -76,7 +76,7 @@ def unfit_interpreter(native):
     """Why what the prelude left in the interpreter cannot be served, or None."""
     if sys.gettrace() is not None or sys.getprofile() is not None or _is_monitored():
         return 'the prelude leaves a trace or profile function'
-    tracemalloc = sys.modules.get('_tracemalloc')
+    tracemalloc = loaded('_tracemalloc')
     if tracemalloc is not None and tracemalloc.is_tracing():
         return 'the prelude leaves tracemalloc running'
     if _own_import('gc').get_debug() != 0:
@@ -89,25 +89,25 @@ def unfit_interpreter(native):
 
 def renew_main_thread():
     """threading's own hook for forks leaves it its number in the kernel."""
-    threading = sys.modules.get('threading')
+    threading = loaded('threading')
     if threading is not None and hasattr(threading, 'get_native_id'):
         threading.main_thread()._native_id = threading.get_native_id()
 
 
 def note_authkey():
-    process = sys.modules.get('multiprocessing.process')
+    process = loaded('multiprocessing.process')
     Left.authkey = getattr(process, '_current_process')._config.get('authkey')
 
 
 def renew_multiprocessing():
     """The secret that an import draws, unless the prelude has set one; finalizers are those of the process that
     registered them."""
-    process = sys.modules.get('multiprocessing.process')
+    process = loaded('multiprocessing.process')
     if process is not None and Left.authkey is not None:
         config = process._current_process._config
         if config.get('authkey') is Left.authkey:
             config['authkey'] = process.AuthenticationString(posix.urandom(32))
-    util = sys.modules.get('multiprocessing.util')
+    util = loaded('multiprocessing.util')
     for finalizer in list(util._finalizer_registry.values()) if util is not None else ():
         if finalizer._pid == Left.pid:
             finalizer._pid = posix.getpid()

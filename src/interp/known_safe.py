@@ -45,6 +45,14 @@ KNOWN_SAFE = {
         'multiprocessing.process', 'numpy.random', 'random',
         'secrets',  # which keeps none of it: its generator asks the kernel
     },
+    'keeps the arguments': {
+        # (name, what is made of each). It makes them once, at its import: put right in every command.
+        'mercurial.pycompat': ('sysargv', lambda text: text.encode(sys.getfilesystemencoding(), 'surrogateescape')),
+    },
+    'finder that only delays': {
+        # The name that it has for the finder which does the work: what that finds is loaded when it is used.
+        ('hgdemandimport.demandimportpy3', 'LazyFinder'): '_finder',
+    },
     'variable set in C': {
         # readline, for programs that are started from it, from the size of a window that is part of the key: set
         # again in every command.
@@ -63,6 +71,14 @@ def is_stateless(device):
 
 def is_safe_library(path):
     return any(part in path for part in KNOWN_SAFE['thread of a library'])
+
+
+def delayed_by(finder):
+    """The finder that does the work of one that only delays, or None; and the name of its type."""
+    kind = type(finder)
+    key = kind.__module__, kind.__name__
+    name = KNOWN_SAFE['finder that only delays'].get(key)
+    return (object.__getattribute__(finder, name), '%s:%s' % key) if name is not None else (None, None)
 
 
 def is_set_again(variable):

@@ -16,14 +16,15 @@ LEARNING_LINE = 64 << 10  # bytes; a longer one is not written
 
 def _surroundings():
     """What a late import may depend on, and no client brings."""
-    warnings = sys.modules.get('warnings') or sys.modules.get('_warnings')
-    return (dict(posix.environ), list(sys.path), list(map(id, sys.meta_path)), list(map(id, sys.path_hooks)),
+    warnings = loaded('warnings') or loaded('_warnings')
+    finders = [id(delayed_by(finder)[0] or finder) for finder in sys.meta_path]
+    return (dict(posix.environ), list(sys.path), finders, list(map(id, sys.path_hooks)),
             list(getattr(warnings, 'filters', ())), _directory(), _locale.setlocale(_locale.LC_ALL, None))
 
 
 def begin_learning():
     """In the template, at the fork point."""
-    Learning.known = frozenset(sys.modules)
+    Learning.known = frozenset(name for name, module in sys.modules.items() if not is_delayed(module))
 
 
 def learn_client():
@@ -34,9 +35,21 @@ def learn_client():
 def _late_modules():
     names = []
     for name in list(sys.modules):
-        if name not in Learning.known and name != '__main__' and fits_list(name) and is_found_by_name(name):
+        if name in Learning.known or name == '__main__' or is_delayed(sys.modules[name]) and not _is_made(name):
+            continue
+        if fits_list(name) and is_found_by_name(name):
             names.append(name)
-    return with_packages(names, Learning.known)
+    return _delaying_finders() + with_packages(names, Learning.known)
+
+
+def _is_made(name):
+    """Code in C is loaded to make its module, though that is delayed."""
+    return isinstance(getattr(spec_of(name), 'origin', None), str) and spec_of(name).origin.endswith('.so')
+
+
+def _delaying_finders():
+    """Not a module: how the others are to be imported."""
+    return sorted({text for text in (delayed_by(finder)[1] for finder in sys.meta_path) if text is not None})
 
 
 def record_late(path):

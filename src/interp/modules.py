@@ -21,6 +21,7 @@ class Imports:
     seconds = {}     # name: s for its import, without what it imports
     open = False     # nothing has happened yet that a later import could depend on
     advance = None   # what may be imported, while that is done in advance
+    learns = False   # learning is on: what it asks for is then worth a template for each answer
     state = world = namespaces = None
     exits = 0
     asked = 0
@@ -33,6 +34,7 @@ class Imports:
     programs = ()    # names of the module that is run as __main__, which would be told if it were imported before
     kept = {}        # what was taken from FLAGS
     left = None      # for the next template
+    delaying = None  # MODULE:TYPE of finders that delay, once that is there
 
 
 # (owner, name, value if there was nothing, what it means; None: the value says it)
@@ -52,7 +54,7 @@ _thread, _signal, _locale = _own_import('_thread'), _own_import('_signal'), _own
 
 def _state():
     """What an import can depend on or change, as far as it is looked at after each one: some µs."""
-    warnings = sys.modules.get('warnings') or sys.modules.get('_warnings')
+    warnings = loaded('warnings') or loaded('_warnings')
     try:
         fd = posix.dup(2)  # the lowest that is free: each that is left open raises it
         posix.close(fd)
@@ -68,7 +70,7 @@ STATE_WORDS = ('changes the environment', 'changes sys.path', 'changes sys.meta_
 
 
 def _exits():
-    atexit = sys.modules.get('atexit')
+    atexit = loaded('atexit')
     return atexit._ncallbacks() if hasattr(atexit, '_ncallbacks') else 0
 
 
@@ -129,7 +131,7 @@ def note_beginning(body, ast):
 def _names_changed(before, after, importing):
     """Whether __main__ has put something else into a module, or for one."""
     for name in after.keys() - before.keys() - {importing}:
-        spec = getattr(sys.modules.get(name), '__spec__', None)
+        spec = spec_of(name)
         if getattr(spec, 'origin', None) not in ('built-in', 'frozen'):
             return True
     # The last import has bound its module in its package when it was over for us.
@@ -159,7 +161,7 @@ def _take_flags():
 def _random_used():
     used = False
     for name in ('random', 'numpy.random'):
-        module = sys.modules.get(name)
+        module = loaded(name)
         if not hasattr(module, 'getstate' if name == 'random' else 'get_state'):
             continue  # its own import is not over
         state = _random_state(name)
@@ -171,7 +173,7 @@ def _random_used():
 def _seen_in_advance():
     """What counts only there: in a prelude the first is its key, the second is told to every client."""
     asked, Imports.asked = Imports.asked, len(terminals_asked)
-    if asked != Imports.asked:
+    if asked != Imports.asked and not Imports.learns:
         return 'asks for a terminal'
     before, Imports.printed = Imports.printed, printed()
     if before != Imports.printed:
@@ -286,6 +288,7 @@ def _imported(original, name, completed, *args):
         done = completed
         if completed is True:
             Imports.specs[name] = getattr(args[1], '__spec__', None)
+            note_keeper(name)
         return result
     finally:
         _leave(first, done)

@@ -45,6 +45,8 @@ const char* load_python() {
     resolve(py.none, "_Py_NoneStruct");
     py.PyErr_FormatUnraisable =
         reinterpret_cast<void (*)(const char*, ...)>(dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable"));
+    py.PyMarshal_ReadObjectFromString = reinterpret_cast<PyObject* (*)(const char*, Py_ssize_t)>(
+        dlsym(RTLD_DEFAULT, "PyMarshal_ReadObjectFromString"));
     for (const char* name : {"PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet"}) {  // 3.13, before
         if (py.PyThreadState_GetUnchecked != nullptr) break;
         py.PyThreadState_GetUnchecked = reinterpret_cast<PyThreadState* (*)()>(dlsym(RTLD_DEFAULT, name));

@@ -34,7 +34,7 @@ struct alignas(16) PyConfigStorage {
     X(PyErr_SetString) X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals)                  \
     X(PyFile_WriteObject) X(PyGILState_GetThisThreadState) X(PyLong_FromVoidPtr)                            \
     X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
-    X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule)        \
+    X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule) X(PyImport_GetMagicNumber)        \
     X(PyList_Append) X(PyList_GetItem) X(PyList_New) X(PyList_SetSlice) X(PyList_Size) X(PyObject_SetAttr)  \
     X(PyLong_AsLong) X(PyLong_FromLong) X(PyModule_GetDict)                                                 \
     X(PyOS_AfterFork_Child) X(PyOS_AfterFork_Parent) X(PyOS_BeforeFork) X(PyObject_CallFunctionObjArgs)     \
@@ -62,6 +62,7 @@ struct PythonApi {
     void (*PyConfig_Clear)(PyConfigStorage*);
     PyStatus (*Py_InitializeFromConfig)(const PyConfigStorage*);
     void (*PyErr_FormatUnraisable)(const char*, ...);  // nullptr before 3.13
+    PyObject* (*PyMarshal_ReadObjectFromString)(const char*, Py_ssize_t);  // nullptr if it is not exported
     PyThreadState* (*PyThreadState_GetUnchecked)();    // under whichever name it has
     int (*PySys_AddAuditHook)(int (*)(const char*, PyObject*, void*), void*);
 };

@@ -10,11 +10,11 @@ def _trace_rest():
         directory = executable.rpartition(b'/')[0]
         for place in (directory, directory.rpartition(b'/')[0]):
             trace_late(place + b'/pyvenv.cfg')
-    for module in list(sys.modules.values()):
-        origin = getattr(getattr(module, '__spec__', None), 'origin', None)
+    for name in list(sys.modules):
+        origin = getattr(spec_of(name), 'origin', None)
         if isinstance(origin, str) and origin[:1] == '/':
             trace_late(origin)
-    site = sys.modules.get('site')
+    site = loaded('site')
     places = [path for path, finder in sys.path_importer_cache.items() if finder is None]
     if site is not None:
         places += site.getsitepackages() if hasattr(site, 'getsitepackages') else []

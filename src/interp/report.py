@@ -17,7 +17,7 @@ class Report:
 
 def _signal_handlers():
     """By number."""
-    signal = sys.modules.get('_signal')
+    signal = loaded('_signal')
     return {} if signal is None else {number: signal.getsignal(number) for number in _signal_names(signal)}
 
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bootstrap.inc"
+#include "bootstrap.hpp"
 #include "calls.hpp"
 #include "clock.hpp"
 #include "common/key.hpp"
@@ -225,7 +225,7 @@ void load_bootstrap() {
     if (!add_file_functions(names) || !add_draw_function(names))
         give_up_with_exception("quicken's own start");
     describe_streams();
-    const Ref code(py.Py_CompileString(k_bootstrap, "<quicken>", Py_file_input));
+    const Ref code = bootstrap_code();
     const Ref done(code ? py.PyEval_EvalCode(code.get(), names, names) : nullptr);
     if (!done) give_up_with_exception("quicken's own start");
     note_variables(true);

@@ -8,7 +8,7 @@
 
 def temporary():
     """What the prelude has made with `tempfile` and still holds, as functions that remove it."""
-    tempfile = sys.modules.get('tempfile')
+    tempfile = loaded('tempfile')
     if not Watch.temporary_made or tempfile is None:
         return []
     removers = []

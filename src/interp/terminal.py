@@ -24,10 +24,20 @@ def unfit_terminal():
         if is_terminal != was_terminal(fd):
             return 'the prelude asks whether %s is a terminal, and it is %s' % (STREAM_NAMES[fd],
                                                                                 'one' if is_terminal else 'none')
+        if not is_terminal and not _is_open(fd):
+            return 'the prelude asks whether %s is a terminal, and it is closed' % STREAM_NAMES[fd]
     for fd in sizes_asked:
         if posix.get_terminal_size(fd) != (COLUMNS, ROWS):
             return 'the prelude asks how large the terminal is, and it has another size'
     return None
+
+
+def _is_open(fd):
+    try:
+        posix.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def was_terminal(fd):

@@ -237,8 +237,8 @@ def trace_lookup(finder, tail):
 def _trace_earlier_modules(finder_type):
     """Those that are there before the first of our hooks."""
     names = []
-    for name, module in list(sys.modules.items()):
-        spec = getattr(module, '__spec__', None)
+    for name in list(sys.modules):
+        spec = spec_of(name)
         if spec is not None and getattr(spec, 'has_location', False):
             trace_late(spec.origin)
             names.append(name.rpartition('.')[2])

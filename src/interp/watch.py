@@ -15,7 +15,7 @@ class Watch:
 
 
 def _random_state(name):
-    module = sys.modules.get(name)
+    module = loaded(name)
     if module is None:
         return None
     if name == 'random':
@@ -51,7 +51,7 @@ def _seeds_of(kind):
 def unfit_generators():
     """A generator that the prelude has seeded, whether it still has it or a number from it, as the reason for which
     it is unfit, or None. One that has given quicken.after_fork something sees to that itself."""
-    random, tempfile = sys.modules.get('random'), sys.modules.get('tempfile')
+    random, tempfile = loaded('random'), loaded('tempfile')
     if not Watch.seeds or Watch.hooks:
         return None
     if hasattr(random, 'SystemRandom') and hasattr(random, 'Random'):
@@ -81,7 +81,7 @@ def before_getcwd(_module):
 
 def _set_directory():
     for name, attribute in DIRECTORY_KEEPERS.items():
-        module = sys.modules.get(name)
+        module = loaded(name)
         if module is not None:
             try:
                 setattr(module, attribute, posix.getcwd())
@@ -139,7 +139,7 @@ def watch_event(event, arguments):
                 Watch.reason = 'the prelude opens fd %d' % path
             return  # another was opened by name before, which was noted then
         writes = isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR)
-        if writes and not is_reproducible_write(path, flags):
+        if writes and not _is_opened_within(path, flags) and not is_reproducible_write(path, flags):
             Watch.reason = 'the prelude writes ' + repr(path)
         elif path in ('/dev/tty', b'/dev/tty'):
             Watch.reason = 'the prelude opens /dev/tty'
@@ -166,6 +166,19 @@ def watch_event(event, arguments):
     elif event in ('os.fork', 'os.forkpty', 'os.system', 'os.exec', 'os.kill', 'os.killpg', 'socket.connect',
                    'socket.bind', 'sys.addaudithook'):
         Watch.reason = 'the prelude calls ' + event
+
+
+def _is_opened_within(path, flags):
+    """Whether it names a directory: that is not written, but tempfile (3.11) gives it to open() with an opener, of
+    which another event tells what it opens."""
+    try:
+        mode = ORIGINALS['stat'](path).st_mode
+    except (OSError, ValueError):
+        return False
+    return mode & 0o170000 == 0o040000 and flags & O_TMPFILE != O_TMPFILE
+
+
+O_TMPFILE = getattr(posix, 'O_TMPFILE', 0o20200000)
 
 
 def _words(arguments):

@@ -198,10 +198,14 @@ void Pool::forgive() {
     fork_failed_ = false;
 }
 
-bool Pool::retire_spares() {
+bool Pool::retire_spares(std::size_t but) {
     bool all = true;
     for (const auto& [pid, child] : children_) {
         if (child.command) continue;
+        if (but > 0 && board_.state(child.slot) != control::SlotState::retired) {
+            --but;
+            continue;
+        }
         if (board_.retire(child.slot)) {
             kill(pid, SIGKILL);
         } else {
@@ -287,6 +291,7 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
     if (strike(ordered_slots_, message.slot)) unannounced_.push_back(message.slot);
     strike(lost_, message.slot);
     ++commands_run_;
+    ran_out_ = ran_out_ || spares() == 0;
     forgive();
     if (child.connection) {
         const pid_t pid = message.pid;
@@ -298,7 +303,7 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
 
 /// The client closed its end: because it was told the end of the command, or because it was killed. A signal
 /// that it could have passed on it would have passed on, so the command gets what killed it.
-/// A command that has reported but not yet said so on the board is past all effects: killing it is harmless.
+/// One that is about to report is past all effects, and is left to note what it has learned.
 void Pool::client_gone(pid_t pid) {
     const auto found = children_.find(pid);
     if (found == children_.end()) return;

@@ -17,6 +17,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "board.hpp"
@@ -74,8 +75,9 @@ class Pool {
     /// on.
     void reclaim_lost(int listener, const Known& known);
 
-    /// Ends all spares that have not handed over. False if one of them may have taken a connection.
-    bool retire_spares();
+    /// Ends all spares but so many that have not handed over. False if one of them may have taken a
+    /// connection.
+    bool retire_spares(std::size_t but = 0);
     /// Reaps the spares, all of them retired: afterwards none holds the listening socket.
     void await_spares();
     /// To the process groups of all commands.
@@ -93,6 +95,8 @@ class Pool {
     void drain();
 
     std::size_t spares() const;
+    /// Whether a client has taken the last spare since this was asked.
+    bool ran_out() { return std::exchange(ran_out_, false); }
     std::vector<pid_t> commands() const;
     /// Spares and commands.
     std::vector<pid_t> processes() const;
@@ -140,6 +144,7 @@ class Pool {
     std::uint64_t commands_run_ = 0;
     unsigned wasted_ = 0;
     bool fork_failed_ = false;
+    bool ran_out_ = false;
 };
 
 }  // namespace quicken::server

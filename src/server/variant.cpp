@@ -246,7 +246,7 @@ void Variant::return_clients() {
 
 // --- children ------------------------------------------------------------------------
 
-void Variant::order_spares(std::size_t wanted) {
+void Variant::order_spares(std::size_t least) {
     if (state_ != State::ready) return;
     if (pool_.wasted() > k_max_wasted) {
         const bool fork_failed = pool_.fork_failed();
@@ -256,12 +256,44 @@ void Variant::order_spares(std::size_t wanted) {
         reason_ = fork_failed ? "the template cannot fork" : "spares end before they have served";
         return owner_.refused(*this, reason_, fork_failed);
     }
-    while (const auto slot = pool_.slot_for_spare(wanted)) {
-        if (template_->order_spare(*slot, common_.sessions, !listening_)) continue;
-        pool_.order_failed(*slot);  // it is gone: SIGCHLD is on its way
-        break;
-    }
+    follow_demand(least);
+    while (order_spare(least)) continue;
     watch_orders();
+    order_more(least);
+}
+
+/// Those beyond: one after the other, and not while what has taken one may still be running.
+void Variant::order_more(std::size_t least) {
+    if (more_timer_ || pool_.spares() >= least + demand_.more()) return;
+    more_timer_ = common_.loop.after(Demand::k_pause, [this, least] {
+        more_timer_.reset();
+        if (state_ != State::ready || pool_.order_outstanding()) return;  // the answer brings us back
+        order_spare(least + demand_.more());
+        watch_orders();
+    });
+}
+
+/// False if there are so many, or it cannot be had.
+bool Variant::order_spare(std::size_t wanted) {
+    const auto slot = pool_.slot_for_spare(wanted);
+    if (!slot) return false;
+    if (template_->order_spare(*slot, common_.sessions, !listening_)) return true;
+    pool_.order_failed(*slot);  // it is gone: SIGCHLD is on its way
+    return false;
+}
+
+void Variant::follow_demand(std::size_t least) {
+    if (pool_.ran_out()) {
+        demand_.ran_out(Demand::Clock::now());
+        ebb_timer_.reset();
+    }
+    if (ebb_timer_ || demand_.more() == 0) return;
+    ebb_timer_ = common_.loop.after(Demand::k_ebb, [this, least] {
+        ebb_timer_.reset();
+        demand_.ebb();
+        if (state_ == State::ready) pool_.retire_spares(least + demand_.more());
+        follow_demand(least);
+    });
 }
 
 bool Variant::owns(pid_t pid) const {

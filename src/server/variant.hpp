@@ -24,6 +24,7 @@
 #include "common/fd.hpp"
 #include "common/key.hpp"
 #include "connection.hpp"
+#include "demand.hpp"
 #include "findings.hpp"
 #include "loop.hpp"
 #include "place.hpp"
@@ -97,7 +98,8 @@ class Variant {
 
     /// Whether its spares wait on the listening socket.
     void listen(bool listening);
-    void order_spares(std::size_t wanted);
+    /// `least` and what the demand is for beyond it.
+    void order_spares(std::size_t least);
     /// Ends the spares, for others to be made. As Pool::retire_spares.
     bool retire_spares() { return pool_.retire_spares(); }
     void await_spares();
@@ -126,6 +128,9 @@ class Variant {
     void discard_template();
     void read_trace(const Fd& memory);
     void watch_orders();
+    bool order_spare(std::size_t wanted);
+    void order_more(std::size_t least);
+    void follow_demand(std::size_t least);
     void open_requests();
     void return_clients();
 
@@ -150,6 +155,9 @@ class Variant {
     Fd spares_requests_;
     Clock::time_point ready_since_;
     unsigned early_losses_ = 0;  // templates lost in a row soon after they were ready
+    Demand demand_;
+    Source ebb_timer_;
+    Source more_timer_;
     Source warm_timer_;
     Source order_timer_;
 };

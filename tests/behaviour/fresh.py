@@ -340,13 +340,19 @@ class Fresh(harness.Case):
         cache = self.bed.path("cache")
         self.bed.environment["XDG_CACHE_HOME"] = cache
         for name, write in {"written": "open(P, 'w').write('first')",
-                            "replaced": "open(P + '~', 'w').write('first'); os.replace(P + '~', P)"}.items():
+                            "replaced": "open(P + '~', 'w').write('first'); os.replace(P + '~', P)",
+                            # open() of the directory, with an opener, is what tempfile does since 3.11.
+                            "temporary": "T = tempfile.NamedTemporaryFile('w', dir=os.path.dirname(P), delete=False); "
+                                         "T.write('first'); T.close(); os.replace(T.name, P)"}.items():
             with self.subTest(name):
-                script = self.bed.write(f"{name}.py", "import os\nP = os.environ['XDG_CACHE_HOME'] + '/kept'\n"
-                                        "os.makedirs(os.path.dirname(P), exist_ok=True)\n"
+                script = self.bed.write(f"{name}.py", "import os, tempfile\nP = os.environ['XDG_CACHE_HOME'] + '/kept'\n"
+                                        "if not os.path.isdir(os.path.dirname(P)): os.mkdir(os.path.dirname(P))\n"
                                         f"if not os.path.exists(P): {write}\nA = open(P).read()\n"
                                         "if __name__ == '__main__':\n    print(A)\n")
+                if name == "temporary":  # in a directory that is there already
+                    os.mkdir(cache)
                 self.assertEqual(b"first\n", self.bed.quick([script]).stdout)
+                self.assertEqual("prelude", self.bed.status(script)["rung"])
                 self.assertEqual(b"first\n", self.assert_served([script]).stdout)
                 self.assertEqual("prelude", self.bed.status(script)["rung"])
                 self.assertFalse(self.bed.status(script).get("stale"))
@@ -364,6 +370,7 @@ class Fresh(harness.Case):
                 "log": "with open(P, 'a') as f: f.write('ran\\n')",
                 "log by open": "f = os.open(P, os.O_WRONLY | os.O_CREAT | os.O_APPEND); os.write(f, b'ran\\n'); os.close(f)",
                 "changed in place": "f = open(P, 'r+' if os.path.exists(P) else 'w+'); n = int(f.read() or 0) + 1; f.seek(0); f.write(str(n)); f.close()",
+                "given by an opener": "open(os.path.dirname(P), 'w', opener=lambda *_: os.open(P, os.O_WRONLY | os.O_CREAT | os.O_APPEND)).write('x')",
                 "written anew": "n = int(open(P).read()) + 1 if os.path.exists(P) else 0\nwith open(P, 'w') as f: f.write(str(n))",
                 "replaced": "n = int(open(P).read()) + 1 if os.path.exists(P) else 0\nwith open(P + '~', 'w') as f: f.write(str(n))\nos.replace(P + '~', P)",
                 "touched": "os.utime(P, (len(sys.path), 7)) if os.path.exists(P) else open(P, 'w').close()",

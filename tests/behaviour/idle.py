@@ -55,6 +55,25 @@ class Idle:
         self.assertEqual(pid, self.bed.server_pid(script))
         self.assertTrue(harness.process_state(pid))
 
+    def spares(self, script):
+        """Children of the server but the template, while no command runs."""
+        pid = self.bed.server_pid(script)
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return len(children.read().split()) - 1
+
+    def test_spares_follow_the_demand(self):
+        """Clients at once find more of them the next time, and what nobody takes is given back."""
+        script = self.bed.write("many.py", SCRIPT)
+        env = {"QUICKEN_IDLE_TIMEOUT": "60"}
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for _ in range(4):
+                results = list(pool.map(lambda number: self.bed.quick([script, str(number)], env=env), range(8)))
+                self.assertEqual([(0, b"")] * 8, [(result.status, result.stderr) for result in results])
+        self.assertTrue(harness.wait_until(lambda: self.spares(script) == 8, 5), self.spares(script))
+        self.assertTrue(harness.wait_until(lambda: self.spares(script) == 2, 30), self.spares(script))
+        self.assertEqual(0, self.bed.quick([script, "x"], env=env).status)
+        self.assertTrue(harness.wait_until(lambda: self.spares(script) == 2, 5), self.spares(script))
+
     def test_connections_at_random_moments_of_idle_exits(self):
         """QUICKEN_TEST_ROUNDS idle exits, each counted by the change of the server's pid.
 

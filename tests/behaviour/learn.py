@@ -279,16 +279,74 @@ class Learn(harness.Case):
                          (result.status, result.stderr))
 
     def test_debians_programs(self):
-        """yt-dlp draws random numbers before its fork point, pylint imports in its main part; hg as well, but on
-        demand, by a finder of its own."""
+        """yt-dlp draws random numbers before its fork point, pylint imports in its main part."""
         self.assert_same(["/usr/bin/yt-dlp", "--version"])
         self.assertIn("asyncio", self.advance())
         self.assertNotIn("yt_dlp.utils", self.advance())
         self.assert_learns("/usr/bin/pylint", ["astroid"], ["--version"])
-        self.learn("/usr/bin/hg", ["--version", "-q"])
-        time.sleep(1.5)
-        self.assert_same(["/usr/bin/hg", "--version", "-q"])
-        self.assertEqual([], self.advance())
+
+    def test_delayed_imports(self):
+        """hg imports on demand, by a finder of its own: what a run does not use is not loaded in advance either."""
+        hg = "/usr/bin/hg"
+        for argv in (["init"], ["commit", "--config", "ui.username=x", "--addremove", "--message", "first"]):
+            self.bed.write("file", "text\n")
+            self.assertEqual(0, self.bed.run([hg, *argv]).status)
+        self.bed.write("new", "")
+        self.assert_learns(hg, ["mercurial.dispatch", "mercurial.pycompat", "mercurial.localrepo"], ["status"])
+        self.assertNotIn("mercurial.patch", self.advance())
+        for argv in (["status", "--all"], ["log", "--template", "{node}\\n"], ["diff", "-c", "0"], ["no-such-command"],
+                     ["status", "\udcff"], ["debuginstall", "--config", "ui.debug=1"], ["cat", "file", "--cwd", ".."]):
+            with self.subTest(argv=argv):
+                self.assert_same([hg, *argv])
+        self.assert_same([hg, "status"], umask=0o77, served=False)
+        code = "import sys; sys.argv[0] = '/usr/bin/hg'; exec(open('/usr/bin/hg').read())"
+        loaded = ("import atexit, sys\n@atexit.register\ndef show():\n"
+                  "    print(*sorted((n, type(m).__name__) for n, m in sys.modules.items() if n[:4] == 'merc'))\n")
+        script = self.bed.write("script.py", loaded + code)
+        self.assert_learns(script, ["mercurial.localrepo"], ["status"])
+
+    def test_modules_that_a_prelude_delays(self):
+        """They are loaded where the program looks into them, if it does."""
+        self.bed.write("late.py", "print('loaded')\nA = 1\n")
+        self.bed.write("never.py", "print('loaded as well')\n")
+        script = self.bed.write("script.py", f"""import importlib.util as util, sys
+def delayed(name):
+    spec = util.find_spec(name)
+    spec.loader = util.LazyLoader(spec.loader)
+    sys.modules[name] = module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+late, never, logging = map(delayed, ("late", "never", "logging"))
+{MAIN}print("main"); print(late.A, type(never).__name__, object.__getattribute__(logging, "__class__").__name__)
+""")
+        self.assert_same([script])
+        self.assertEqual("prelude", self.bed.status(script)["rung"])
+
+    def test_arguments_that_a_known_module_keeps(self):
+        """Put right in every command, if the module is as it is known to be."""
+        text = "import os, sys\nsysargv = [os.fsencode(each) for each in sys.argv]\n"
+        os.mkdir(self.bed.path("mercurial"))
+        self.bed.write("mercurial/__init__.py", "")
+        for more, fits in (("", True), ("B = [each for each in sys.argv]\n", False), ("sysargv = tuple(sysargv)\n", False),
+                           ("sysargv = sysargv[1:]\n", False), ("B = len(sys.argv)\n", False)):
+            with self.subTest(more=more):
+                self.bed.write("mercurial/pycompat.py", text + more)
+                script = self.bed.write("script.py", f"import mercurial.pycompat as late\n{MAIN}"
+                                        "import sys; print(late.sysargv, getattr(late, 'B', 0), sys.argv)\n")
+                self.assert_same([script, "one"])
+                self.assert_same([script, "one", "two\udcff"])
+                self.assertEqual("prelude" if fits else "interpreter", self.bed.status(script)["rung"])
+
+    def test_questions_of_late_modules(self):
+        """With learning on there is a template for each answer; a closed stream is none."""
+        self.bed.write("late.py", "import os, sys\nA = sys.stdout and sys.stdout.isatty()\nB = os.umask(0)\nos.umask(B)\n")
+        for name, text in {"prelude": f"import late\n{MAIN}", "main": f"{MAIN}import late; "}.items():
+            with self.subTest(name):
+                script = self.bed.write(name + ".py", text + "print(late.A, late.B)\n")
+                self.assert_learns(script, ["late"] if name == "main" else [])
+                self.assert_same([script], umask=0o27, served=False)
+                plain = self.bed.run(["sh", "-c", f"exec {harness.PYTHON} {script} >&-"])
+                self.assert_result(plain, self.bed.run(["sh", "-c", f"exec {harness.QUICKEN} run --file {script} >&-"]), "closed")
 
 
 if __name__ == "__main__":
