@@ -113,7 +113,9 @@ const char* send_rest(const Run& run, int fd, msghdr& message) {
 
 const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& out) {
     const Target& target = run.target;
-    const std::string_view first = target.what == wire::What::file ? run.invocation.name : target.name;
+    const std::string_view first = target.original != nullptr        ? target.original
+                                   : target.what == wire::What::file ? run.invocation.name
+                                                                     : target.name;
     const Block arguments = block_of(run.invocation.arguments);
     const Block environment = block_of(run.process.environment);
     if (!arguments.whole || !environment.whole) return "arguments or environment are not in one piece";

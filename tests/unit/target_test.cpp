@@ -116,7 +116,7 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"-x"}, Form::usage, {}, {}, {}, {}},
         {{"-m", "x"}, Form::usage, {}, {}, {}, {}},
         {{"run"}, Form::usage, {}, {}, {}, {}},
-        {{"run", "x.py"}, Form::usage, {}, {}, {}, {}},
+        {{"run", "x.py"}, Form::run, What::file, "x.py", "", {}},
         {{"run", "--python"}, Form::usage, {}, {}, {}, {}},
         {{"run", "--python", "", "-m", "x"}, Form::usage, {}, {}, {}, {}},
         {{"run", "--python", "python3"}, Form::usage, {}, {}, {}, {}},
