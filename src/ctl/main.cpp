@@ -99,7 +99,7 @@ void add_verify(CLI::App& app, Options& options) {
     VerifyOptions& verify = options.verify;
     command.add_option("--input", verify.input, "its standard input; default: nothing")->type_name("FILE");
     command.add_option("--directory", verify.directory, "run in copies of this; default: an empty one")
-        ->type_name("DIR");
+        ->type_name("");
     command.add_option("--runs", verify.runs, "quickened runs; default: 3")
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
@@ -114,13 +114,13 @@ CLI::App& add_launchers(CLI::App& app, const std::string& name, const std::strin
     CLI::App* command = app.add_subcommand(name, about)->group("Commands");
     command->get_formatter()->column_width(32);
     command->add_option("NAME", options.names, "a program on PATH, or the path of a script")
-        ->type_name("...")
+        ->type_name("")
         ->check(empty_error);
     command->add_option("--all", options.environment, "all Python scripts in VENV/bin")
         ->type_name("VENV")
         ->check(empty_error);
     command->add_option("--into", options.into, "the launchers' directory; default: ~/.local/bin")
-        ->type_name("DIR")
+        ->type_name("")
         ->check(empty_error);
     command->add_option("--suffix", options.suffix, "what their names have at the end; default: nothing")
         ->type_name("TEXT")
