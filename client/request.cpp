@@ -124,6 +124,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request = {};
     out.terminal.open();
     if (out.terminal.exists()) out.terminal.describe(request);
+    if (target.own_name) request.terminal |= wire::k_own_name;
     if (!out.deposit.open()) return "no socket can be made";
     if (out.terminal.exists() && !has_room_for_three(out.terminal.fd()))
         return "too few file descriptors are left for a terminal";

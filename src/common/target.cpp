@@ -388,6 +388,7 @@ class Resolver {
 
     void use_shebang(const Shebang& shebang) {
         kind_ = shebang.kind;
+        is_direct_ = !shebang.python.empty() && shebang.python.data() == shebang.interpreter.data();
         note(shebang.plain);
         target_.options = keep(storage_, shebang.options);
         if (!shebang.python.empty()) return find(shebang.python);
@@ -402,6 +403,7 @@ class Resolver {
             target_.original = nullptr;
             return missing(original, ELOOP);
         }
+        target_.own_name = is_direct_;
         if (target_.plain != nullptr || kind_ == Shebang::Kind::python) return;
         target_.changed = kind_ != Shebang::Kind::quicken;
         note("it is no Python script");
@@ -486,6 +488,7 @@ class Resolver {
     bool is_regular_ = false;  // the script: nothing else is opened
     mode_t mode_ = 0;
     Shebang::Kind kind_ = Shebang::Kind::none;
+    bool is_direct_ = false;  // the #! line's first word is the Python
 };
 
 }  // namespace

@@ -61,6 +61,7 @@ struct Target {
     const char* plain;             // not nullptr: only a plain run is right, and this is why
     int interpreter_error;         // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
     const char* original;  // of a launcher: what a plain run executes, and its argv[0]; otherwise nullptr
+    bool own_name;         // executed so, the process would have its name: no env(1), no sh(1) is between
     bool changed;          // the original is no Python script any more
 };
 

@@ -222,7 +222,7 @@ class RequestTest(unittest.TestCase):
             client, connection, request = bed.listen().serve(["a b", "", b"\xff\n"])
             status = os.stat(bed.script)
             self.assertEqual((request.magic, request.protocol, request.what, request.streams, request.numbers),
-                             (0x314B4351, 4, 1, 7, []))
+                             (0x314B4351, 5, 1, 7, []))
             self.assertEqual(request.instance.hex(), os.path.basename(bed.path())[:32])
             self.assertEqual((request.name, request.directory, request.interpreter, request.options),
                              (bed.script.encode(), b"", b"/usr/bin/python3", b""))
