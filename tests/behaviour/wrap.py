@@ -1,21 +1,24 @@
 """Launchers: `quickenctl wrap` writes them, they run their original as if it had been run by its own path, `unwrap` removes them."""
 
 import os
-import re
+import platform
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import calls
 import debian
 import harness
 
 LEAST_PROGRAMS = 20
 INSTALLED = [row for row in debian.PROGRAMS if os.path.exists("/usr/bin/" + row[0])]
+
+# link, linkat, rename, renameat, renameat2, unlink, unlinkat
+NAMING = {"x86_64": (86, 265, 82, 264, 316, 87, 263), "aarch64": (37, 38, 276, 35)}[platform.machine()]
 
 # What a program can see of how it was started.
 MIRROR = """#!{interpreter}
@@ -544,59 +547,80 @@ class Races(Wrapping, harness.Case):
             self.assertIn(f"runs {winner}\n", self.bed.ctl("wrap", "--list", "--into", self.bin).stdout.decode())
             self.unwrap("--into", self.bin, "tool")
 
-    def test_a_file_that_comes_meanwhile_stays(self):
-        """Somebody else renames files of their own to the launcher's name while it is made and removed."""
-        path = self.script("tool")
+    def at_calls(self, words, *actions):
+        """Runs quickenctl; just before each of its calls that give or take a name the next action is done. Its status."""
+        with open(os.devnull, "r+b") as null, open(self.bed.path("said"), "w+b") as said:
+            pid = calls.start_traced([harness.QUICKENCTL, *words], self.bed.env(), self.bed.work,
+                                     [null.fileno(), said.fileno(), said.fileno()])
+            left = list(actions)
+
+            def look(number, _):
+                if number in NAMING and left:
+                    left.pop(0)(pid)
+
+            status = calls.trace(pid, look)[1]
+            said.seek(0)
+            self.said = said.read().decode()
+        self.assertEqual([], left, "there were fewer calls")
+        return status
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.script("tool")
+        self.target = os.path.join(self.bin, "tool")
         os.mkdir(self.bin)
-        target = os.path.join(self.bin, "tool")
-        stop = threading.Event()
 
-        def work():
-            while not stop.is_set():
-                for words in (["wrap", "--into", self.bin, path], ["unwrap", "--into", self.bin, "tool"]):
-                    for process in self.processes([words]):
-                        process.wait(harness.TIMEOUT)
+    def foreign(self, content):
+        """Somebody else renames a file of their own to the launcher's name."""
+        return lambda _: os.rename(self.bed.write("foreign", content), self.target)
 
-        workers = [threading.Thread(target=work) for _ in range(2)]
-        for worker in workers:
-            worker.start()
-        lost = []
-        try:
-            for number in range(harness.ROUNDS or 60):
-                os.rename(self.bed.write("foreign", str(number)), target)
-                harness.wait_until(lambda: False, 0.05)
-                if not harness.wait_until(lambda: self.holds(target, str(number)), 2):
-                    lost.append(number)
-                if os.path.lexists(target):
-                    os.remove(target)
-        finally:
-            stop.set()
-            for worker in workers:
-                worker.join()
-        self.assertEqual([], lost)
-        self.assertEqual([], [name for name in names(self.bin) if name.startswith(".quicken")])
+    def assert_left(self, **content):
+        self.assertEqual({"file " + name: (oct(0o100644), text.encode()) for name, text in content.items()},
+                         debian.read_files(self.bin))
 
-    @staticmethod
-    def holds(path, content):
-        try:
-            with open(path, encoding="utf-8") as file:
-                return file.read() == content
-        except FileNotFoundError:
-            return False
+    def test_a_file_that_comes_before_the_launcher(self):
+        self.assertEqual(1, self.at_calls(["wrap", "--into", self.bin, self.path], self.foreign("theirs")))
+        self.assertIn("nothing is overwritten", self.said)
+        self.assert_left(tool="theirs")
 
-    def test_signals_leave_nothing(self):
-        path = self.script("tool")
-        for number in range(harness.ROUNDS or 40):
-            [process] = self.processes([["wrap", "--into", self.bin, path]])
-            try:
-                process.wait(number * 0.0005)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGINT)
-            process.wait(harness.TIMEOUT)
-            left = names(self.bin) if os.path.isdir(self.bin) else []
-            self.assertIn(left, ([], ["tool"]))
-            if left:
-                self.unwrap("--into", self.bin, "tool")
+    def test_a_file_that_comes_before_the_end(self):
+        self.wrapped(self.path)
+        self.assertEqual(1, self.at_calls(["unwrap", self.target], self.foreign("theirs")))
+        self.assertIn("has been replaced meanwhile\n", self.said)
+        self.assert_left(tool="theirs")
+
+    def test_a_file_that_comes_when_another_has_come(self):
+        self.wrapped(self.path)
+        self.assertEqual(1, self.at_calls(["unwrap", self.target], self.foreign("first"), self.foreign("second")))
+        hidden = self.said.strip().rpartition("/")[2]
+        self.assertIn("what was there is now", self.said)
+        self.assert_left(**{"tool": "second", hidden: "first"})
+
+    def test_a_file_that_comes_instead_of_another_installations_launcher(self):
+        with open(self.wrapped(self.path), "r+b") as file:
+            text = file.read().replace(harness.QUICKEN.encode(), b"/opt/bin/quicken")
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+        self.assertEqual(1, self.at_calls(["wrap", "--into", self.bin, self.path], self.foreign("theirs")))
+        self.assertIn("has been replaced meanwhile\n", self.said)
+        self.assert_left(tool="theirs")
+
+    def test_a_launcher_that_goes(self):
+        self.wrapped(self.path)
+        self.assertEqual(1, self.at_calls(["unwrap", self.target], lambda _: os.remove(self.target)))
+        self.assertIn("No such file or directory", self.said)
+        self.assert_left()
+
+    def test_signals_wait(self):
+        for words, left in ((["wrap", "--into", self.bin, self.path], ["tool"]), (["unwrap", self.target], [])):
+            for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+                with self.subTest(words[0], signal=number):
+                    shutil.rmtree(self.bin)
+                    if words[0] == "unwrap":
+                        self.wrapped(self.path)
+                    self.assertEqual(-number, self.at_calls(words, lambda pid, number=number: os.kill(pid, number)))
+                    self.assertEqual(left, names(self.bin))
 
 
 if __name__ == "__main__":
