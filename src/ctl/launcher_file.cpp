@@ -125,10 +125,12 @@ std::string directory_of(const std::string& path) {
     return path.substr(0, path.rfind('/'));
 }
 
-void link_new(const std::string& from, const std::string& path) {
-    if (::link(from.c_str(), path.c_str()) == 0) return;
+/// False if somebody else has just made the same.
+bool link_new(const std::string& from, const std::string& path, const std::string& original) {
+    if (::link(from.c_str(), path.c_str()) == 0) return true;
     if (errno != EEXIST) throw_errno("make", path);
     const auto other = launcher_at(path);
+    if (other == original) return false;
     throw Error(path +
                 (other ? " is the launcher of another program, " + *other
                        : " is there and is no launcher of quicken: nothing is overwritten") +
@@ -158,13 +160,14 @@ std::optional<std::string> launcher_at(const std::string& path) {
 
 bool write_launcher(const std::string& path, const std::string& original) {
     const std::string text = launcher_text(client_path(), original);
-    fs::create_directories(directory_of(path));
     if (content_of(path) == text) return false;
+    std::error_code error;
+    fs::create_directories(directory_of(path), error);
+    if (error) throw Error("make", directory_of(path), error.value());
     OwnFile made(directory_of(path));
     made.fill(text);
     if (launcher_at(path) == original) take_away(path, original);
-    link_new(made.path(), path);
-    return true;
+    return link_new(made.path(), path, original);
 }
 
 void remove_launcher(const std::string& path) {

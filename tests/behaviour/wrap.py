@@ -134,6 +134,7 @@ class Launched(Wrapping):
         path = self.script("usage", "#!{interpreter}\nimport argparse\nif __name__ == '__main__':\n"
                                     "    argparse.ArgumentParser().parse_args()\n")
         self.wrap("--into", self.bin, "--suffix", "c", path)
+        self.assertIn(b": Not a directory", self.wrap("--into", path, path, status=1).stderr)
         plain = self.assert_like_plain(path, os.path.join(self.bin, "usagec"), "--wrong")
         self.assertIn(b"usage: usage ", plain.stderr)
 
@@ -545,6 +546,13 @@ class Races(Wrapping, harness.Case):
             self.assertEqual(["tool"], names(self.bin))
             winner = paths[statuses.index(0)]
             self.assertIn(f"runs {winner}\n", self.bed.ctl("wrap", "--list", "--into", self.bin).stdout.decode())
+            self.unwrap("--into", self.bin, "tool")
+
+    def test_many_of_the_same(self):
+        for _ in range(harness.ROUNDS or 10):
+            running = self.processes([["wrap", "--into", self.bin, self.path]] * 8)
+            self.assertEqual([0] * 8, [process.wait(harness.TIMEOUT) for process in running])
+            self.assertEqual(["tool"], names(self.bin))
             self.unwrap("--into", self.bin, "tool")
 
     def at_calls(self, words, *actions):
