@@ -99,7 +99,7 @@ void add_verify(CLI::App& app, Options& options) {
     VerifyOptions& verify = options.verify;
     command.add_option("--input", verify.input, "its standard input; default: nothing")->type_name("FILE");
     command.add_option("--directory", verify.directory, "run in copies of this; default: an empty one")
-        ->type_name("");
+        ->type_name("DIR");
     command.add_option("--runs", verify.runs, "quickened runs; default: 3")
         ->type_name("N")
         ->check(CLI::Range(1, 1000));
@@ -110,17 +110,15 @@ void add_verify(CLI::App& app, Options& options) {
 
 /// Options of wrap and unwrap alike.
 CLI::App& add_launchers(CLI::App& app, const std::string& name, const std::string& about,
-                        WrapOptions& options) {
+                        const std::string& names, WrapOptions& options) {
     CLI::App* command = app.add_subcommand(name, about)->group("Commands");
     command->get_formatter()->column_width(32);
-    command->add_option("NAME", options.names, "a program on PATH, or the path of a script")
-        ->type_name("")
-        ->check(empty_error);
+    command->add_option("NAME", options.names, names)->type_name("")->check(empty_error);
     command->add_option("--all", options.environment, "all Python scripts in VENV/bin")
         ->type_name("VENV")
         ->check(empty_error);
     command->add_option("--into", options.into, "the launchers' directory; default: ~/.local/bin")
-        ->type_name("")
+        ->type_name("DIR")
         ->check(empty_error);
     command->add_option("--suffix", options.suffix, "what their names have at the end; default: nothing")
         ->type_name("TEXT")
@@ -137,8 +135,9 @@ CLI::App& add_launchers(CLI::App& app, const std::string& name, const std::strin
 }
 
 void add_wrap(CLI::App& app, Options& options) {
-    CLI::App& wrap = add_launchers(
-        app, "wrap", "write launchers for installed programs: warm, under their name", options.wrap);
+    CLI::App& wrap =
+        add_launchers(app, "wrap", "write launchers for installed programs: warm, under their name",
+                      "a program on PATH, or the path of a script", options.wrap);
     wrap.add_flag("--list", options.wrap.list, "show the launchers in DIR, or there and on PATH");
     wrap.footer(
         "A launcher runs the program that was found, wherever it stands on PATH itself. Nothing is\n"
@@ -147,8 +146,9 @@ void add_wrap(CLI::App& app, Options& options) {
         "  quickenctl wrap black hg\n"
         "  quickenctl wrap --suffix c black        # blackc, beside black\n"
         "  quickenctl wrap --into ~/bin --all ./venv\n");
-    add_launchers(app, "unwrap", "remove launchers", options.wrap)
-        .footer("NAME is a launcher: in DIR, with the suffix if there is one; or its path.");
+    add_launchers(app, "unwrap", "remove launchers", "a launcher's name without the suffix, or its path",
+                  options.wrap)
+        .footer("Nothing else is removed. Servers go on until they are stopped or idle.");
 }
 
 void build(CLI::App& app, Options& options) {

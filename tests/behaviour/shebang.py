@@ -5,7 +5,6 @@ The kernel makes one word of all that follows the interpreter (execve(2)); env(1
 
 import os
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -51,7 +50,8 @@ class Lines:
             for arguments in ARGUMENTS:
                 with self.subTest(line, typed=typed, arguments=arguments):
                     plain = without_dots(self.bed.run([*plain_argv, typed, *arguments], cwd=cwd))
-                    self.assert_result(plain, self.bed.run([typed, *arguments], cwd=cwd, env=WITH_QUICKEN), "first or warm")
+                    quick = self.bed.run([typed, *arguments], cwd=cwd, env=WITH_QUICKEN)
+                    self.assert_result(plain, quick, "first or warm")
         # The same server, whoever asks: quickenctl understands the line.
         self.assert_count(2 * len(ARGUMENTS), lambda: self.bed.commands_run(path, env=WITH_QUICKEN),
                           "not all runs were the server's")

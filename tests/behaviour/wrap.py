@@ -1,4 +1,4 @@
-"""Launchers: `quickenctl wrap` writes them, they run their original as if it had been run by its own path, `unwrap` removes them."""
+"""Launchers, written by `quickenctl wrap`: they run their original as if by its own path. `unwrap` removes them."""
 
 import os
 import platform
@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import calls
 import debian
 import harness
+import surroundings
 
 LEAST_PROGRAMS = 20
 INSTALLED = [row for row in debian.PROGRAMS if os.path.exists("/usr/bin/" + row[0])]
@@ -33,6 +34,12 @@ if __name__ == '__main__':
     if sys.argv[1:] == ['fail']:
         raise ValueError('in a traceback')
     sys.exit(len(sys.argv))
+"""
+
+# As uv writes the scripts of an environment that may be moved.
+MOVABLE = """#!/bin/sh
+'''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
+' '''
 """
 
 
@@ -113,7 +120,7 @@ class Programs(Wrapping, debian.Runs):
 
 
 @harness.each_activation
-class Launched(Wrapping):
+class Launched(Wrapping, surroundings.Screen):
     def test_what_the_program_sees(self):
         path = self.script("mirror")
         launcher = self.wrapped(path)
@@ -121,6 +128,16 @@ class Launched(Wrapping):
             with self.subTest(arguments=arguments):
                 self.assert_like_plain(path, launcher, *arguments)
         self.assertIn(b"in a traceback", self.bed.run([launcher, "fail"]).stderr)
+
+    def test_on_a_terminal(self):
+        path = self.script("asks", "#!{interpreter}\nif __name__ == '__main__':\n    print(open('/proc/self/comm').read())\n"
+                                   "    print(input('name? '), flush=True)\n    print(open('/dev/tty').isatty())\n")
+        launcher = self.wrapped(path)
+        plain = self.on_terminal([path], {}, self.bed.work, (24, 80), b"me\n")
+        self.assertIn(b"asks", plain)
+        for what in "first", "warm":
+            self.assertEqual(plain, self.on_terminal([launcher], {}, self.bed.work, (24, 80), b"me\n"), what)
+        self.assert_count(2, lambda: self.bed.commands_run(path), "not the server's")
 
     def test_ends(self):
         for number, last in enumerate(("sys.exit('a message')", "sys.exit(77)", "os._exit(3)", "1 / 0",
@@ -152,8 +169,8 @@ class Launched(Wrapping):
     def test_odd_names(self):
         long = "d" * 200 + "/" + "e" * 200
         os.makedirs(self.bed.path(long))
-        for name in (b"a b", b"new\nline", b"end ", b"tab\t", b"-x", b"quo'te\"", b"$HOME", b"\xff\xfe", "ä€".encode(),
-                     b"=", b" ", long.encode() + b"/deep", b"a=b --launch"):
+        for name in (b"a b", b"new\nline", b"end ", b"tab\t", b"-x", b"quo'te\"", b"$HOME", b"\xff\xfe",
+                     "ä€".encode(), b"=", b" ", long.encode() + b"/deep", b"a=b --launch"):
             with self.subTest(name):
                 path = os.fsencode(self.bed.work) + b"/" + name
                 with open(path, "wb") as file:
@@ -206,7 +223,8 @@ class Interpreters(Wrapping, harness.Case):
         """On the command line the interpreter that was found along PATH has its path (quicken(7))."""
         def normal(result):
             shown, _, rest = result.stdout.partition(b"\\x00")
-            return result._replace(stdout=shown.replace(b"/usr/bin/", b"") + rest.replace(b"['/usr/bin/python3'", b"['python3'"))
+            rest = rest.replace(b"['/usr/bin/python3'", b"['python3'")
+            return result._replace(stdout=shown.replace(b"/usr/bin/", b"") + rest)
 
         for number, line in enumerate(("python3", "-S python3 -u -X dev")):
             with self.subTest(line):
@@ -215,7 +233,7 @@ class Interpreters(Wrapping, harness.Case):
                 self.assertIn(b"\npython3\n", plain.stdout)
 
     def test_options_that_no_server_can_have(self):
-        path = self.script("strange", interpreter="/usr/bin/python3 -E -s")  # one word to Python, which it does not know
+        path = self.script("strange", interpreter="/usr/bin/python3 -E -s")  # one word, which Python does not know
         plain = self.assert_like_plain(path, self.wrapped(path), served=False)
         self.assertEqual(2, plain.status)
 
@@ -227,7 +245,8 @@ class Interpreters(Wrapping, harness.Case):
         body = MIRROR.partition("if __name__ == '__main__':\n")[2]
         with open(os.path.join(site, "hello.py"), "w", encoding="ascii") as file:
             file.write("import sys\ndef main():\n" + body)
-        make = ("import sys; sys.path.append('/usr/lib/python3/dist-packages'); from pip._vendor.distlib.scripts import ScriptMaker\n"
+        make = ("import sys; sys.path.append('/usr/lib/python3/dist-packages')\n"
+                "from pip._vendor.distlib.scripts import ScriptMaker\n"
                 "maker = ScriptMaker(None, sys.argv[1]); maker.variants = {''}\n"
                 "maker.set_mode = True\n"
                 "maker.make_multiple(['hello = hello:main', 'hello-again = hello:main'])\n")
@@ -379,7 +398,7 @@ class Changed(Wrapping, harness.Case):
         """Of a launcher with the path in it there is nothing left to read; of the other there is."""
         gone = os.path.join(self.bin, "gone")
         result = self.bed.run([harness.QUICKEN, "--launch", gone])
-        self.assertEqual((127, f"quicken: {gone}: No such file or directory\n".encode()), (result.status, result.stderr))
+        self.assertEqual(harness.Result(127, b"", f"quicken: {gone}: No such file or directory\n".encode()), result)
         result = self.bed.run([harness.QUICKEN, "--launch", self.path])
         self.assertEqual(126, result.status)
         self.assertIn(b"is no launcher", result.stderr)
@@ -404,13 +423,14 @@ class Refused(Wrapping, harness.Case):
                            (self.script("bash", "#!/usr/bin/env bash\n"), "no Python script"),
                            (self.script("pypy", "#!/usr/bin/pypy3\n"), "names /usr/bin/pypy3"),
                            (self.script("none", "print(1)\n"), "no #! line"), (self.script("empty", ""), "no #! line"),
-                           (self.script("still", mode=0o644), "not executable"), (self.bed.path("folder"), "is a directory"),
+                           (self.script("still", mode=0o644), "not executable"),
+                           (self.bed.path("folder"), "is a directory"),
                            (self.bed.path("data"), "not executable"), (self.bed.path("fifo"), "not a regular file"),
                            (self.bed.path("dangling"), "No such file or directory"),
-                           (self.script("gone", interpreter="/nonexistent/python3"), "its interpreter /nonexistent/python3"),
+                           (self.script("gone", interpreter="/nonexistent/python3"), "its interpreter /nonexistent/"),
                            (self.script("quick", interpreter=harness.QUICKEN), "#!quicken already"),
                            (self.script("odd", interpreter="/usr/bin/env -S A=1 python3"), "env(1)"),
-                           (self.script("uv", "#!/bin/sh\n'''exec' \"$(dirname -- \"$0\")\"/python \"$0\" \"$@\"\n' '''\n"), "sh(1)")):
+                           (self.script("movable", MOVABLE), "sh(1)")):
             with self.subTest(name):
                 self.assert_refused(text, name)
 
@@ -469,7 +489,8 @@ class Refused(Wrapping, harness.Case):
 
     def test_command_lines(self):
         for words, text in (((), "exactly one"), (("--list", "x"), "exactly one"), (("--all", "v", "x"), "exactly one"),
-                            (("",), "must not be empty"), (("--suffix", "a/b", "x"), "has no"), (("--into", "", "x"), "empty")):
+                            (("",), "must not be empty"), (("--suffix", "a/b", "x"), "has no"),
+                            (("--into", "", "x"), "empty")):
             for command in "wrap", "unwrap":
                 with self.subTest(command, words=words):
                     result = self.bed.ctl(command, *words)
@@ -480,8 +501,8 @@ class Refused(Wrapping, harness.Case):
 
     def test_unwrap(self):
         launcher = self.wrapped(self.script("tool"))
-        for words, text in ((("--into", self.bin, "missing"), "there is no"), ((self.bed.path("tool"),), "is no launcher"),
-                            (("tool",), "there is no")):
+        for words, text in ((("--into", self.bin, "missing"), "there is no"),
+                            ((self.bed.path("tool"),), "is no launcher"), (("tool",), "there is no")):
             self.assertIn(text, self.unwrap(*words, status=1).stderr.decode())
         self.unwrap(launcher)
         self.assertIn(b"there is no", self.unwrap(launcher, status=1).stderr)
@@ -502,26 +523,32 @@ class Places(Wrapping, harness.Case):
         self.assertEqual([], names(self.home))
 
     def test_umask(self):
-        self.bed.run(["sh", "-c", f"umask 077 && exec {harness.QUICKENCTL} wrap --into {self.bin} {self.script('tool')}"])
+        self.wrap("--into", self.bin, self.script("tool"), preexec_fn=lambda: os.umask(0o077))
         self.assertEqual(0o700, stat.S_IMODE(os.stat(os.path.join(self.bin, "tool")).st_mode))
+
+    def installation(self, name):
+        """Another prefix with quicken and quickenctl."""
+        os.makedirs(self.bed.path(name) + "/bin")
+        for program in harness.QUICKEN, harness.QUICKENCTL:
+            shutil.copy(program, self.bed.path(name) + "/bin")
+        return self.bed.path(name)
 
     def test_another_installation(self):
         """One whose launchers are the first one's: they become its own. Its path in them is that on PATH, a link."""
         first = self.wrapped(self.script("tool"))
-        prefix = self.bed.path("prefix")
-        shutil.copytree(harness.PREFIX + "/bin", prefix + "/bin", ignore=lambda _, all: set(all) - {"quicken", "quickenctl"})
+        prefix = self.installation("prefix")
         os.mkdir(self.bed.path("links"))
         os.symlink(prefix + "/bin/quicken", self.bed.path("links/quicken"))
         for path, client in ((harness.PATH, prefix + "/bin"), (self.bed.path("links"), self.bed.path("links"))):
-            done = self.bed.run([prefix + "/bin/quickenctl", "wrap", "--into", self.bin, self.bed.path("tool")], env={"PATH": path})
+            words = ["wrap", "--into", self.bin, self.bed.path("tool")]
+            done = self.bed.run([prefix + "/bin/quickenctl", *words], env={"PATH": path})
             self.assertEqual(0, done.status, done)
             with open(first, "rb") as file:
                 self.assertEqual(f"#!{client}/quicken --launch={self.bed.path('tool')}\n".encode(), file.readline())
             self.assertEqual(["tool"], names(self.bin))
 
     def test_an_installation_that_no_line_can_name(self):
-        prefix = self.bed.path("pre fix")
-        shutil.copytree(harness.PREFIX + "/bin", prefix + "/bin", ignore=lambda _, all: set(all) - {"quicken", "quickenctl"})
+        prefix = self.installation("pre fix")
         done = self.bed.run([prefix + "/bin/quickenctl", "wrap", "--into", self.bin, self.script("tool")])
         self.assertEqual(1, done.status)
         self.assertIn(b"blanks", done.stderr)
@@ -556,7 +583,7 @@ class Races(Wrapping, harness.Case):
             self.unwrap("--into", self.bin, "tool")
 
     def at_calls(self, words, *actions):
-        """Runs quickenctl; just before each of its calls that give or take a name the next action is done. Its status."""
+        """Runs quickenctl; just before each of its calls that give or take a name the next action is done."""
         with open(os.devnull, "r+b") as null, open(self.bed.path("said"), "w+b") as said:
             pid = calls.start_traced([harness.QUICKENCTL, *words], self.bed.env(), self.bed.work,
                                      [null.fileno(), said.fileno(), said.fileno()])

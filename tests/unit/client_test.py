@@ -248,6 +248,17 @@ class RequestTest(unittest.TestCase):
                 connection.reply(EXITED, 0)
                 self.assertEqual(bed.finish(client)[0], 0)
 
+    def test_launcher(self):
+        """Its original is what is asked for, by its own path, and what is executed where nobody serves it."""
+        with Bed() as bed:
+            os.chmod(bed.script, 0o755)
+            bed.command = [f"--launch={bed.script}", "./launcher"]
+            client, connection, request = bed.listen().serve(["--", "x"])
+            self.assertEqual((request.what, request.name, request.interpreter, request.argv, request.terminal),
+                             (1, bed.script.encode(), b"/usr/bin/python3", [bed.script.encode(), b"--", b"x"], 32))
+            connection.reply(REFUSED, text=b"full")
+            self.assertEqual(bed.finish(client), (0, b"plain -- x\n", b"quicken: plain run: full\n"))
+
     def test_descriptors_are_the_clients_own(self):
         """What is written to the passed fds comes out of the client's."""
         with Bed() as bed:
