@@ -40,11 +40,25 @@ char** allocate_pointers(std::size_t count) {
     return memory < 0 ? nullptr : reinterpret_cast<char**>(memory);
 }
 
+/// What has become of the original of a launcher is told to who runs that.
+[[noreturn]] void die_launching(const Run& run, int error) {
+    const char* original = run.target.original;
+    const bool is_there = sys::access(original, F_OK) == 0;
+    die(exec_status(error),
+        {original, error == ENOENT && is_there ? ": its interpreter: " : ": ", error_text(error),
+         is_there ? "" : "; quickenctl unwrap ", is_there ? "" : run.invocation.launcher,
+         is_there ? "" : " removes its launcher"});
+}
+
 }  // namespace
 
 void run_plainly(Run& run, std::string_view reason) {
     const Target& target = run.target;
-    if (target.interpreter.empty()) die(exec_status(target.interpreter_error), {target.plain});
+    if (target.interpreter.empty() && target.original == nullptr)
+        die(exec_status(target.interpreter_error), {target.plain});
+    if (target.changed)
+        say({target.original, " is no Python script any more and is run as it is; quickenctl unwrap ",
+             run.invocation.launcher, " removes its launcher"});
     if (run.verbose) say({"plain run: ", reason});
 
     // Each option has a NUL; and the interpreter, two words for the program, a nullptr.
@@ -57,7 +71,8 @@ void run_plainly(Run& run, std::string_view reason) {
         die(126, {run.invocation.name, ": ", error_text(E2BIG)});
     }
     run.signals.restore();
-    const int error = -sys::execve(target.interpreter.data(), arguments, run.process.environment);
+    const int error = -sys::execve(arguments[0], arguments, run.process.environment);
+    if (run.invocation.launcher != nullptr) die_launching(run, error);
     die(exec_status(error), {target.interpreter, ": ", error_text(error)});
 }
 

@@ -113,7 +113,9 @@ const char* send_rest(const Run& run, int fd, msghdr& message) {
 
 const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& out) {
     const Target& target = run.target;
-    const std::string_view first = target.what == wire::What::file ? run.invocation.name : target.name;
+    const std::string_view first = target.original != nullptr        ? target.original
+                                   : target.what == wire::What::file ? run.invocation.name
+                                                                     : target.name;
     const Block arguments = block_of(run.invocation.arguments);
     const Block environment = block_of(run.process.environment);
     if (!arguments.whole || !environment.whole) return "arguments or environment are not in one piece";
@@ -122,6 +124,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request = {};
     out.terminal.open();
     if (out.terminal.exists()) out.terminal.describe(request);
+    if (target.own_name) request.terminal |= wire::k_own_name;
     if (!out.deposit.open()) return "no socket can be made";
     if (out.terminal.exists() && !has_room_for_three(out.terminal.fd()))
         return "too few file descriptors are left for a terminal";

@@ -66,7 +66,7 @@ class Run {
           environment_(environment),
           invocation_(invocation),
           storage_(std::make_unique<Storage>()),
-          target_(resolve(invocation.what, invocation.name, invocation.python, environment, *storage_)) {}
+          target_(resolve(invocation, environment, *storage_)) {}
 
     /// Returns once a socket listens; throws with the reason for a plain run.
     void activate(Way way) const;
@@ -165,7 +165,7 @@ int Run::exec_plain(const std::string& reason) const {
     if (verbose != nullptr && *verbose != '\0' && std::strcmp(verbose, "0") != 0) {
         complain("plain run: " + reason, 0);
     }
-    if (target_.interpreter.empty()) {
+    if (target_.interpreter.empty() && target_.original == nullptr) {
         return complain("no Python found: name one with --python, or put python3 on PATH", k_not_found);
     }
     std::size_t count = 0;
@@ -181,7 +181,7 @@ int Run::exec_plain(const std::string& reason) const {
     }
     ::execve(arguments[0], arguments.data(), environment_);
     const int error = errno;
-    return complain("run " + std::string(target_.interpreter) + ": " + errno_text(error),
+    return complain("run " + std::string(arguments[0]) + ": " + errno_text(error),
                     error == ENOENT ? k_not_found : k_cannot_run);
 }
 

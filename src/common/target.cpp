@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "common/launcher.hpp"
+#include "common/shebang.hpp"
 #include "common/sys.hpp"
 #include "common/text.hpp"
 #include "common/version.hpp"
@@ -21,44 +23,6 @@ using std::string_view;
 
 constexpr const char* k_no_directory = "the working directory has no path";
 constexpr const char* k_long_path = "a path is too long";
-constexpr std::size_t k_shebang_size = 255;  // what the kernel reads of it, execve(2)
-
-string_view base_name(string_view path) {
-    for (std::size_t end = path.size(); end > 0; --end) {
-        if (path[end - 1] == '/') return {path.data() + end, path.size() - end};
-    }
-    return path;
-}
-
-/// python, python3, python3.11: not pypy, and not python3-config either.
-bool is_python(string_view path) {
-    string_view name = base_name(path);
-    if (!starts_with(name, "python")) return false;
-    name.remove_prefix(6);
-    for (const char c : name) {
-        if (c != '.' && (c < '0' || c > '9')) return false;
-    }
-    return true;
-}
-
-bool is_blank(char c) {
-    return c == ' ' || c == '\t';
-}
-
-string_view trim(string_view text) {
-    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-    while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-    return text;
-}
-
-string_view take_word(string_view& text) {
-    text = trim(text);
-    std::size_t length = 0;
-    while (length < text.size() && !is_blank(text[length])) ++length;
-    const string_view word(text.data(), length);
-    text.remove_prefix(length);
-    return word;
-}
 
 bool is_identifier(string_view text) {
     if (text.empty() || (text.front() >= '0' && text.front() <= '9')) return false;
@@ -89,7 +53,7 @@ bool is_entry(string_view text) {
 
 bool is_tool(string_view word) {
     for (const string_view tool : {"status", "explain", "verify", "stop", "restart", "learn", "list",
-                                   "is-active", "--help", "-h", "--version", "-V"}) {
+                                   "is-active", "wrap", "unwrap", "--help", "-h", "--version", "-V"}) {
         if (word == tool) return true;
     }
     return false;
@@ -125,6 +89,30 @@ Invocation program(wire::What what, const char* name, const char* python, char**
     return {Invocation::Form::run, what, name, python, arguments, nullptr};
 }
 
+/// Everything after it is the script's.
+Invocation bare_script(const char* script, const char* python, char** arguments) {
+    return {Invocation::Form::run, wire::What::file, script, python, arguments, nullptr};
+}
+
+/// `words`: `--launch` or `--launch=ORIGINAL`, then the launcher's path.
+Invocation parse_launch(char** words) {
+    if (words[1] == nullptr) return usage("--launch is for the files that quickenctl wrap writes");
+    string_view option = words[0];
+    const char* original =
+        take_until(option, '=').size() == string_view(words[0]).size() ? nullptr : option.data();
+    Invocation invocation = bare_script(original, nullptr, words + 2);
+    invocation.launcher = words[1];
+    return invocation;
+}
+
+/// From a line `#!PREFIX/bin/quicken /PATH/TO/PYTHON OPTION...`, of which the kernel makes two words.
+bool names_python(string_view word) {
+    char none[1];  // nobody asks for the options
+    TextBuffer options(none);
+    string_view python;
+    return starts_with(word, "/") && split_python(word, python, options);
+}
+
 Invocation parse_run(char** word) {
     const char* python = nullptr;
     const char* value = nullptr;
@@ -136,14 +124,15 @@ Invocation parse_run(char** word) {
         if (text == "--help" || text == "-h" || text == "--learn") {
             return {Invocation::Form::tool, wire::What::file, nullptr, nullptr, nullptr, nullptr};
         }
+        if (!starts_with(text, "-") && !text.empty()) return bare_script(*word, python, word + 1);
         if (!take_option(word, "--python", python)) {
             return usage(
-                "run takes --learn and --python INTERPRETER, then --file SCRIPT, -m MODULE or --entry "
-                "MODULE:FUNCTION");
+                "run takes --learn and --python INTERPRETER, then --file SCRIPT, -m MODULE, --entry "
+                "MODULE:FUNCTION or SCRIPT");
         }
         if (python == nullptr || *python == '\0') return usage("--python needs an argument");
     }
-    return usage("run needs --file SCRIPT, -m MODULE or --entry MODULE:FUNCTION");
+    return usage("run needs --file SCRIPT, -m MODULE, --entry MODULE:FUNCTION or SCRIPT");
 }
 
 // Paths.
@@ -191,84 +180,29 @@ int executable(const char* path) {
     return sys::access(path, X_OK) == 0 ? 0 : EACCES;
 }
 
-// The #! line.
-
-/// The Python that a #! line names, as it names it, and its options, each
-/// ending with a NUL.
-struct Shebang {
-    string_view python;
-    TextBuffer options;
-    const char* plain = nullptr;
-};
-
-/// Words that env(1) -S splits; what they mean beyond blanks is its alone.
-void read_split(string_view words, Shebang& shebang) {
-    for (const char c : words) {
-        if (contains("'\"\\$#", c)) {
-            shebang.plain = "the #! line needs env(1) to be understood";
-            return;
-        }
-    }
-    string_view word = take_word(words);
-    if (is_python(word)) {
-        shebang.python = word;
-        while (!trim(words).empty()) shebang.options.append(take_word(words)).append(string_view("", 1));
-        return;
-    }
-    // Options of env or assignments before a Python; before anything else they
-    // have had their effect already (`env -S A=1 quicken`).
-    while (!word.empty()) {
-        if (is_python(word)) shebang.plain = "the #! line needs env(1) to be run";
-        word = take_word(words);
-    }
-}
-
-/// `line` is what follows "#!". The kernel makes one word of all that follows
-/// the interpreter.
-void read_shebang(string_view line, Shebang& shebang) {
-    const string_view interpreter = take_word(line);
-    string_view rest = trim(line);
-    if (is_python(interpreter)) {
-        shebang.python = interpreter;
-        if (!rest.empty()) shebang.options.append(rest).append(string_view("", 1));
-        return;
-    }
-    if (base_name(interpreter) != "env") return;
-    for (const string_view split : {"-S", "--split-string="}) {
-        if (!starts_with(rest, split)) continue;
-        rest.remove_prefix(split.size());
-        return read_split(rest, shebang);
-    }
-    if (is_python(rest)) shebang.python = rest;
-}
-
-/// Puts the script's first line, without its "#!", into `line`; an empty one
-/// if it has no such line. Returns nullptr, or why it cannot.
-const char* read_first_line(const char* path, char (&buffer)[k_shebang_size + 1], string_view& line,
-                            int* opened) {
+/// Reads the first bytes of a script. Returns nullptr, or why it cannot.
+/// `opened`: its fd is left there for the caller to close.
+const char* read_beginning(const char* path, char* buffer, std::size_t size, string_view& content,
+                           int* opened) {
     // O_NONBLOCK: the file may have been replaced by a FIFO since it was looked at.
     const int fd = sys::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return "the script cannot be opened";
-    const long length = sys::read(fd, buffer, k_shebang_size);
+    const long length = sys::read(fd, buffer, size);
     if (opened != nullptr) {
         *opened = fd;
     } else {
         sys::close(fd);
     }
     if (length < 0) return "the script cannot be read";
-    string_view text(buffer, static_cast<std::size_t>(length));
-    if (!starts_with(text, "#!")) return nullptr;
-    const bool whole = text.size() < k_shebang_size || contains(text, '\n');
-    text.remove_prefix(2);
-    text = take_until(text, '\n');
-    line = take_until(text, '\0');
-    return whole ? nullptr : "the #! line is too long";
+    content = {buffer, static_cast<std::size_t>(length)};
+    return nullptr;
 }
 
-const char* identify(const char* path, wire::Identity& identity) {
+const char* identify(const char* path, wire::Identity& identity, mode_t& mode) {
     struct ::stat status {};
     if (sys::stat(path, status) < 0) return "the script cannot be found";
     if (!S_ISREG(status.st_mode)) return "the script is not a regular file";
+    mode = status.st_mode;
     identity = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
                 status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
     return nullptr;
@@ -384,7 +318,7 @@ class Resolver {
 
     void name_program(const char* name) {
         if (target_.what == wire::What::file) {
-            const char* reason = identify(name, target_.script);
+            const char* reason = identify(name, target_.script, mode_);
             is_regular_ = reason == nullptr;
             note(reason);
             note(absolute(name, storage_, target_.name));
@@ -397,18 +331,41 @@ class Resolver {
     }
 
     void find_interpreter(const char* script, const char* python) {
-        if (python != nullptr) return find(python);
-        char buffer[k_shebang_size + 1];
-        Shebang shebang{{}, TextBuffer(room_in(storage_), wire::k_max_options)};
-        if (script != nullptr && is_regular_) {
-            string_view line;
-            note(read_first_line(script, buffer, line, opened_));
-            read_shebang(line, shebang);
-            note(shebang.plain);
+        Shebang shebang(TextBuffer(room_in(storage_), wire::k_max_options));
+        if (python != nullptr) {
+            if (!split_python(python, shebang.python, shebang.options)) shebang.python = python;
+            return use_shebang(shebang);
         }
-        target_.options = keep(storage_, shebang.options);
-        if (!shebang.python.empty()) return find(shebang.python);
-        if (!use_virtual_environment()) find("python3");
+        if (script == nullptr || !is_regular_) return use_shebang(shebang);
+        char buffer[k_shebang_size];
+        string_view content;
+        note(read_beginning(script, buffer, sizeof buffer, content, opened_));
+        if (needs_shell_lines(content)) return find_by_shell(script, shebang);
+        read_shebang(content, shebang);
+        use_shebang(shebang);
+    }
+
+    /// A launcher that is named as a script is executed, and comes back by launch().
+    void check_launcher(const char* name) {
+        if (kind_ != Shebang::Kind::launcher) return;
+        target_.original = name;
+        note("it is a launcher");
+    }
+
+    /// The original of a launcher, whatever has become of it since.
+    void launch(const char* launcher, const char* original) {
+        char content[k_launcher_size + 1];
+        string_view path = original != nullptr ? original : "";
+        if (original == nullptr) {
+            if (const int error = read_launcher(launcher, content, path)) return missing(launcher, error);
+        }
+        TextBuffer text(room_in(storage_), wire::k_max_name);
+        if (!text.append(path).finish()) return missing(launcher, ENAMETOOLONG);
+        target_.original = keep(storage_, text).data();
+        name_program(target_.original);
+        if (is_regular_ && (mode_ & 0111U) == 0) note("it is not executable");
+        find_interpreter(target_.original, nullptr);
+        check_kind();
     }
 
     void check_settings() {
@@ -420,6 +377,38 @@ class Resolver {
     }
 
  private:
+    /// Hardly any script begins so; the stack that this takes would cost every other.
+    [[gnu::noinline]] void find_by_shell(const char* script, Shebang& shebang) {
+        char buffer[k_shell_lines_size];
+        string_view content;
+        note(read_beginning(script, buffer, sizeof buffer, content, nullptr));
+        read_shebang(content, shebang);
+        use_shebang(shebang);
+    }
+
+    void use_shebang(const Shebang& shebang) {
+        kind_ = shebang.kind;
+        is_direct_ = !shebang.python.empty() && shebang.python.data() == shebang.interpreter.data();
+        note(shebang.plain);
+        target_.options = keep(storage_, shebang.options);
+        if (!shebang.python.empty()) return find(shebang.python);
+        if (!use_virtual_environment()) find("python3");
+    }
+
+    /// What is no Python script is executed as it is: so is it where there is no launcher. A launcher would
+    /// come back here, for ever.
+    void check_kind() {
+        if (kind_ == Shebang::Kind::launcher) {
+            const char* original = target_.original;
+            target_.original = nullptr;
+            return missing(original, ELOOP);
+        }
+        target_.own_name = is_direct_;
+        if (target_.plain != nullptr || kind_ == Shebang::Kind::python) return;
+        target_.changed = kind_ != Shebang::Kind::quicken;
+        note("it is no Python script");
+    }
+
     void check_setting(string_view setting) {
         const string_view name = take_until(setting, '=');
         if (name == "PYTHONINSPECT" && !setting.empty()) note("PYTHONINSPECT is set");
@@ -480,9 +469,11 @@ class Resolver {
     }
 
     void missing(string_view name, int error) {
-        const char* cause = error == EACCES   ? "Permission denied"
-                            : error == ENOENT ? "No such file or directory"
-                                              : "File name too long";
+        const char* cause = error == EACCES    ? "Permission denied"
+                            : error == ENOENT  ? "No such file or directory"
+                            : error == ENOEXEC ? "is no launcher of quickenctl wrap"
+                            : error == ELOOP   ? "is a launcher itself; see quickenctl wrap --list"
+                                               : "File name too long";
         TextBuffer text(room_in(storage_), Storage::k_reason);
         const bool fits = text.append(name).append(": ").append(cause).finish();
         target_.plain = fits ? keep(storage_, text).data() : cause;
@@ -495,6 +486,9 @@ class Resolver {
     Target& target_;
     int* opened_;
     bool is_regular_ = false;  // the script: nothing else is opened
+    mode_t mode_ = 0;
+    Shebang::Kind kind_ = Shebang::Kind::none;
+    bool is_direct_ = false;  // the #! line's first word is the Python
 };
 
 }  // namespace
@@ -505,8 +499,12 @@ Invocation parse(char** argv) {
     const string_view word = argv[1];
     if (word == "run") return parse_run(argv + 2);
     if (is_tool(word)) return tool;
+    if (word == "--launch" || starts_with(word, "--launch=")) return parse_launch(argv + 1);
     if (starts_with(word, "-")) return usage("there is no such option");
-    return {Invocation::Form::run, wire::What::file, argv[1], nullptr, argv + 2, nullptr};
+    if (!names_python(word)) return bare_script(argv[1], nullptr, argv + 2);
+    if (argv[2] == nullptr) return usage("after an interpreter there has to be a script");
+    if (*argv[2] == '-') return usage("options of an interpreter belong into one word with it");
+    return bare_script(argv[2], argv[1], argv + 3);
 }
 
 Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
@@ -518,6 +516,20 @@ Target resolve(wire::What what, const char* name, const char* python, char** env
     Resolver resolver(environment, storage, target, opened);
     resolver.name_program(name);
     resolver.find_interpreter(what == wire::What::file ? name : nullptr, python);
+    resolver.check_launcher(name);
+    resolver.check_settings();
+    return target;
+}
+
+Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened) {
+    if (invocation.launcher == nullptr)
+        return resolve(invocation.what, invocation.name, invocation.python, environment, storage, opened);
+    if (opened != nullptr) *opened = -1;
+    storage.used = 0;
+    Target target{};
+    target.what = wire::What::file;
+    Resolver resolver(environment, storage, target, opened);
+    resolver.launch(invocation.launcher, invocation.name);
     resolver.check_settings();
     return target;
 }
@@ -630,6 +642,12 @@ bool plain_arguments(const Target& target, const char* name, char** arguments, c
         ++count;
     };
 
+    if (target.original != nullptr) {
+        put(target.original);
+        for (; *arguments != nullptr; ++arguments) put(*arguments);
+        put(nullptr);
+        return count <= size;
+    }
     put(target.interpreter.data());
     for (string_view rest = target.options; !rest.empty();) put(take_until(rest, '\0').data());
     switch (target.what) {

@@ -38,13 +38,16 @@ struct Invocation {
     const char* python;  // --python, or nullptr
     char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
     const char* error;
+    const char* launcher =
+        nullptr;  // its path, if one is run (launcher.hpp); without a name it has to be read
 };
 
 /// Reads `argv` (of main, ends with nullptr). Does no system call.
 ///   quicken run [--learn] [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--]
-///   [ARG...] quicken SCRIPT [ARG...]
-/// One `--` directly after the program is dropped in the first form; in the
-/// second, which is also what a #! line makes, everything is the script's.
+///   [ARG...] quicken run [--learn] [--python INTERPRETER] SCRIPT [ARG...] quicken SCRIPT [ARG...] quicken
+///   "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...] quicken --launch[=ORIGINAL] LAUNCHER [ARG...]
+/// One `--` directly after the program is dropped in the first form; in the others, which are
+/// also what #! lines make, everything is the script's.
 Invocation parse(char** argv);
 
 /// What is to be run, and whether a server may run it.
@@ -57,16 +60,22 @@ struct Target {
     wire::Identity script;         // of a file
     const char* plain;             // not nullptr: only a plain run is right, and this is why
     int interpreter_error;         // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
+    const char* original;  // of a launcher: what a plain run executes, and its argv[0]; otherwise nullptr
+    bool own_name;         // executed so, the process would have its name: no env(1), no sh(1) is between
+    bool changed;          // the original is no Python script any more
 };
 
-/// Finds the interpreter, first that applies: `python`; a Python named by the
-/// script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python;
-/// python3 on PATH. Never opens anything but a regular file.
-/// Texts of the Target are NUL-terminated.
-/// `opened`: if the script is opened its fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the
-/// caller to close, who can do so when nobody waits for it; -1 otherwise.
+/// Finds the interpreter, first that applies: `python`, maybe with options (split_python()); a Python named
+/// by the script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python; python3 on PATH. Never opens
+/// anything but a regular file. Texts of the Target are NUL-terminated. `opened`: if the script is opened its
+/// fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the caller to close, who can do so when
+/// nobody waits for it; -1 otherwise.
 Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
                int* opened = nullptr);
+
+/// The same of what parse() has read. The original of a launcher has to be a Python script: anything else is
+/// only executed, and another launcher not even that.
+Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened = nullptr);
 
 /// The server for `target`: hashes it, the settings that an interpreter reads
 /// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,
@@ -88,11 +97,12 @@ bool socket_directory(char** environment, char* text, std::size_t size);
 /// Value of `name` in `environment`, or nullptr.
 const char* get_environment(char** environment, std::string_view name);
 
-/// The arguments of the plain run: interpreter, options, then the script, or
+/// The arguments of the plain run, of which the first is to be executed: interpreter, options, then the
+/// script, or
 /// `-m MODULE`, or `-c CODE` with code that does what an installed console
-/// script does (entry), then `arguments`. Writes at most `size` pointers, the
-/// last of them nullptr; returns false if they do not fit. `code` gets the
-/// code of an entry (at least 2 * k_max_name + 512 bytes).
+/// script does (entry), then `arguments`; of a launcher only original and arguments. Writes at most `size`
+/// pointers, the last of them nullptr; returns false if they do not fit. `code` gets the code of an entry (at
+/// least 2 * k_max_name + 512 bytes).
 bool plain_arguments(const Target& target, const char* name, char** arguments, char* code,
                      std::size_t code_size, char** out, std::size_t size);
 

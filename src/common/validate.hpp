@@ -73,8 +73,9 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
     if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
         return "the request names nothing that can be run";
     }
-    if ((request.terminal & ~(7U | k_has_terminal | k_foreground)) != 0 ||
-        ((request.terminal & k_has_terminal) == 0 && request.terminal != 0)) {
+    const std::uint32_t terminal = request.terminal & ~k_own_name;
+    if ((terminal & ~(7U | k_has_terminal | k_foreground)) != 0 ||
+        ((terminal & k_has_terminal) == 0 && terminal != 0)) {
         return "the request's terminal is not what it says";
     }
     return fd_count == k_request_fds ? nullptr : "the request's fds are not what it says";

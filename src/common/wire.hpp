@@ -27,7 +27,7 @@
 namespace quicken::wire {
 
 inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
-inline constexpr std::uint32_t k_protocol = 4;
+inline constexpr std::uint32_t k_protocol = 5;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
@@ -78,6 +78,9 @@ struct Terminal {
 /// Bits of Request::terminal.
 inline constexpr std::uint32_t k_has_terminal = 8;  // the client has a controlling terminal
 inline constexpr std::uint32_t k_foreground = 16;   // the command may read it at once
+/// Also one of Request::terminal, where the client has none: the script is executed by its own path, so that
+/// the kernel would name the process by it (comm, proc(5)).
+inline constexpr std::uint32_t k_own_name = 32;
 
 /// The body follows in this order: name, directory, interpreter (no NUL),
 /// options, argv, environ (each string ends with a NUL). Its size is the sum of the lengths.

@@ -23,6 +23,15 @@ struct VerifyOptions {
     double timeout = 60;  // s, for each run
 };
 
+/// Of wrap and unwrap: either names or an environment.
+struct WrapOptions {
+    std::vector<std::string> names;
+    std::string environment;  // a virtual environment, all of whose scripts are meant
+    std::string into;         // the launchers' directory; empty: ~/.local/bin
+    std::string suffix;       // of their names
+    bool list = false;
+};
+
 int status(Place& place, const Selection& selection, bool json);
 /// 1 if there is no server.
 int explain(const Place& place, const Selection& selection, const ExplainOptions& options);
@@ -37,6 +46,11 @@ int restart(const Place& place, const Selection& selection);
 int list(Place& place, bool json);
 /// Switches learned imports on or off; a running server warms up anew if that changes anything.
 int learn(const Place& place, const Selection& selection, bool on);
+/// Writes launchers (launcher.hpp) for installed programs and script files; prints each.
+int wrap(const WrapOptions& options);
+int list_launchers(const WrapOptions& options);
+/// Removes them.
+int unwrap(const WrapOptions& options);
 /// `quicken run --learn ...`: switches them on and becomes the run without that option.
 int run_learning(int argc, char** argv);
 

@@ -10,6 +10,7 @@
 #include "common/error.hpp"
 #include "common/version.hpp"
 #include "ctl/commands.hpp"
+#include "ctl/original.hpp"
 #include "ctl/quicken_help.hpp"
 
 namespace quicken::ctl {
@@ -25,6 +26,7 @@ struct Options {
     ExplainOptions explain;
     VerifyOptions verify;
     std::string learning;  // "on" or "off"
+    WrapOptions wrap;
 };
 
 std::string instance_error(const std::string& text) {
@@ -106,6 +108,49 @@ void add_verify(CLI::App& app, Options& options) {
         ->check(CLI::Range(0.001, 1e6));
 }
 
+/// Options of wrap and unwrap alike.
+CLI::App& add_launchers(CLI::App& app, const std::string& name, const std::string& about,
+                        const std::string& names, WrapOptions& options) {
+    CLI::App* command = app.add_subcommand(name, about)->group("Commands");
+    command->get_formatter()->column_width(32);
+    command->add_option("NAME", options.names, names)->type_name("")->check(empty_error);
+    command->add_option("--all", options.environment, "all Python scripts in VENV/bin")
+        ->type_name("VENV")
+        ->check(empty_error);
+    command->add_option("--into", options.into, "the launchers' directory; default: ~/.local/bin")
+        ->type_name("DIR")
+        ->check(empty_error);
+    command->add_option("--suffix", options.suffix, "what their names have at the end; default: nothing")
+        ->type_name("TEXT")
+        ->check([](const std::string& text) {
+            return text.find('/') == std::string::npos ? "" : "a suffix has no \"/\"";
+        });
+    command->final_callback([&options, command] {
+        if (!options.names.empty() + !options.environment.empty() + options.list != 1) {
+            const std::string more = command->get_name() == "wrap" ? ", --all and --list" : " and --all";
+            throw CLI::ValidationError(command->get_name(), "name exactly one of NAME..." + more);
+        }
+    });
+    return *command;
+}
+
+void add_wrap(CLI::App& app, Options& options) {
+    CLI::App& wrap =
+        add_launchers(app, "wrap", "write launchers for installed programs: warm, under their name",
+                      "a program on PATH, or the path of a script", options.wrap);
+    wrap.add_flag("--list", options.wrap.list, "show the launchers in DIR, or there and on PATH");
+    wrap.footer(
+        "A launcher runs the program that was found, wherever it stands on PATH itself. Nothing is\n"
+        "overwritten but a launcher of the same program.\n\n"
+        "Examples:\n"
+        "  quickenctl wrap black hg\n"
+        "  quickenctl wrap --suffix c black        # blackc, beside black\n"
+        "  quickenctl wrap --into ~/bin --all ./venv\n");
+    add_launchers(app, "unwrap", "remove launchers", "a launcher's name without the suffix, or its path",
+                  options.wrap)
+        .footer("Nothing else is removed. Servers go on until they are stopped or idle.");
+}
+
 void build(CLI::App& app, Options& options) {
     app.get_formatter()->column_width(32);
     app.get_formatter()->label("SUBCOMMAND", "COMMAND");
@@ -120,7 +165,8 @@ void build(CLI::App& app, Options& options) {
         "  quickenctl explain report.py\n"
         "  quickenctl verify report.py -- --since monday\n"
         "  quickenctl status --json --file report.py\n"
-        "  quickenctl stop --now --instance 9ad748c6\n");
+        "  quickenctl stop --now --instance 9ad748c6\n"
+        "  quickenctl wrap black\n");
     add_command(app, "status", "what a server serves, its state, commands and memory", options)
         .add_flag("--json", options.json, "one JSON object");
     add_explain(app, options);
@@ -136,9 +182,16 @@ void build(CLI::App& app, Options& options) {
         ->check(CLI::IsMember({"on", "off"}));
     add_command(app, "list", "all servers, and sockets that would start one", options)
         .add_flag("--json", options.json, "one JSON array");
+    add_wrap(app, options);
 }
 
 int run_command(const std::string& name, const Options& options) {
+    if (name == "wrap") {
+        return options.wrap.list ? list_launchers(options.wrap) : wrap(options.wrap);
+    }
+    if (name == "unwrap") {
+        return unwrap(options.wrap);
+    }
     Place place = Place::find(environ);
     if (name == "list") {
         return list(place, options.json);
@@ -209,6 +262,8 @@ int run(const char* program, int argc, char** argv) {
         return k_usage;
     }
     const std::string name = app.get_subcommands().front()->get_name();
+    // The server of a launcher's program is that of its original.
+    options.choice.file = launched_by(options.choice.file).value_or(options.choice.file);
     try {
         return run_command(name, options);
     } catch (const std::exception& error) {

@@ -5,13 +5,15 @@ namespace quicken::ctl {
 
 inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
        quicken run [--learn] [--python INTERPRETER] PROGRAM [--] [ARG...]
+       quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
        quicken COMMAND [OPTION...]
 
 Runs a Python program as `python3 SCRIPT` does, only sooner: the first run warms
-a server, every later run is a fork of it. Also as #!/usr/bin/env quicken.
+a server, every later run is a fork of it. Also as #!/usr/bin/env quicken, and as
+#!PREFIX/bin/quicken /PATH/TO/PYTHON [OPTION...].
 
 Programs:
-  --file SCRIPT             a script
+  --file SCRIPT             a script; without --file all that follows is its own
   -m MODULE                 a module, as python -m runs it
   --entry MODULE:FUNCTION   an entry point, as an installed console script has it
 
@@ -23,7 +25,7 @@ Options:
   --version                 the version
 
 Commands (see quickenctl --help):
-  status, explain, verify, stop, restart, is-active, learn, list
+  status, explain, verify, stop, restart, is-active, learn, list, wrap, unwrap
 
 Environment:
   QUICKEN_VERBOSE=1         say on stderr why a program is run plainly

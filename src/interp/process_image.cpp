@@ -58,4 +58,9 @@ void set_process_image(const char* arguments, std::size_t arguments_size, const 
     prctl(PR_SET_MM, PR_SET_MM_MAP, &image, sizeof image, 0);
 }
 
+void set_process_name(const char* path) {
+    const char* slash = strrchr(path, '/');
+    prctl(PR_SET_NAME, slash != nullptr ? slash + 1 : path, 0, 0, 0);
+}
+
 }  // namespace quicken::interp

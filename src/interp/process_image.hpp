@@ -14,4 +14,7 @@ void note_process_image();
 void set_process_image(const char* arguments, std::size_t arguments_size, const char* environment,
                        std::size_t environment_size);
 
+/// As an exec of this path does: the first 15 bytes of what follows its last "/".
+void set_process_name(const char* path);
+
 }  // namespace quicken::interp

@@ -251,6 +251,7 @@ const char* become_client(int& connection, pid_t client, Received& received) {
     if (const char* failed = check_output()) refuse(connection, failed);
     if (!take_environment(received)) refuse(connection, "no memory");
     show_command_line(received);
+    if ((received.request.terminal & wire::k_own_name) != 0) set_process_name(received.arguments());
     const Ref environment =
         has_expected_environment(received) ? Ref::borrow(py.none) : environment_dict(environ);
     const Ref arguments = argument_list(received);

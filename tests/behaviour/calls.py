@@ -68,8 +68,8 @@ def start_traced(argv, environment, directory, streams):
         os._exit(127)
 
 
-def trace(pid):
-    """All system calls of the process from here on, and its exit status."""
+def trace(pid, look=lambda number, arguments: None):
+    """All system calls of the process from here on, which `look` sees before they are done, and its exit status."""
     calls = []
     passed_on = 0
     while True:
@@ -82,6 +82,7 @@ def trace(pid):
         call = entered(pid) if stopped_by == SYSCALL_STOP else None
         if call:
             calls.append(call)
+            look(*call)
 
 
 def first(calls, wanted):
@@ -91,19 +92,19 @@ def first(calls, wanted):
 
 @harness.each_activation
 class Calls:
-    def traced(self, *words):
+    def traced(self, argv):
         """Calls of a run on pipes, which the server has served."""
         reading, writing = os.pipe()
         with open(os.devnull, "rb") as null, open(reading, "rb") as output:
-            pid = start_traced([harness.QUICKEN, *words], self.bed.env(), self.bed.work, [null.fileno(), writing, writing])
+            pid = start_traced(argv, self.bed.env(), self.bed.work, [null.fileno(), writing, writing])
             os.close(writing)
             calls, status = trace(pid)
             self.assertEqual((0, b"served\n"), (status, output.read()))
         return calls
 
-    def assert_few(self, *words):
+    def assert_few(self, *argv):
         before = self.bed.commands_run(self.script)
-        calls = self.traced(*words)
+        calls = self.traced(argv)
         self.assert_count(before + 1, lambda: self.bed.commands_run(self.script), "not the server's")
         connection = next(arguments[0] for number, arguments in calls if number == CONNECT)
         numbers = [number for number, _ in calls]
@@ -117,7 +118,19 @@ class Calls:
         for words in (["run", "--file", self.script], ["run", "--file", "script.py"], ["script.py"],
                       ["run", "--python", harness.PYTHON, "--file", "script.py"]):
             with self.subTest(words=words):
-                self.assert_few(*words)
+                self.assert_few(harness.QUICKEN, *words)
+
+    def test_launcher(self):
+        """It costs no more than its original: the kernel hands over the path."""
+        self.script = self.bed.write("script.py", SCRIPT, 0o755)
+        self.assertEqual(0, self.bed.ctl("wrap", "--into", self.bed.work, "--suffix", "c", self.script).status)
+        self.bed.quick([self.script])
+        self.assert_few(self.script + "c")
+
+    def test_interpreter_in_the_line(self):
+        self.script = self.bed.write("script.py", SCRIPT.replace("#!", f"#!{harness.QUICKEN} "), 0o755)
+        self.bed.run([self.script])
+        self.assert_few(self.script)
 
 
 class Size(unittest.TestCase):

@@ -222,7 +222,7 @@ class RequestTest(unittest.TestCase):
             client, connection, request = bed.listen().serve(["a b", "", b"\xff\n"])
             status = os.stat(bed.script)
             self.assertEqual((request.magic, request.protocol, request.what, request.streams, request.numbers),
-                             (0x314B4351, 4, 1, 7, []))
+                             (0x314B4351, 5, 1, 7, []))
             self.assertEqual(request.instance.hex(), os.path.basename(bed.path())[:32])
             self.assertEqual((request.name, request.directory, request.interpreter, request.options),
                              (bed.script.encode(), b"", b"/usr/bin/python3", b""))
@@ -247,6 +247,17 @@ class RequestTest(unittest.TestCase):
                 connection.reply(STARTED, pid=2**22 + 1)
                 connection.reply(EXITED, 0)
                 self.assertEqual(bed.finish(client)[0], 0)
+
+    def test_launcher(self):
+        """Its original is what is asked for, by its own path, and what is executed where nobody serves it."""
+        with Bed() as bed:
+            os.chmod(bed.script, 0o755)
+            bed.command = [f"--launch={bed.script}", "./launcher"]
+            client, connection, request = bed.listen().serve(["--", "x"])
+            self.assertEqual((request.what, request.name, request.interpreter, request.argv, request.terminal),
+                             (1, bed.script.encode(), b"/usr/bin/python3", [bed.script.encode(), b"--", b"x"], 32))
+            connection.reply(REFUSED, text=b"full")
+            self.assertEqual(bed.finish(client), (0, b"plain -- x\n", b"quicken: plain run: full\n"))
 
     def test_descriptors_are_the_clients_own(self):
         """What is written to the passed fds comes out of the client's."""

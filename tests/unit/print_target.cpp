@@ -12,7 +12,7 @@ int main(int, char** argv) {
     if (invocation.form != quicken::Invocation::Form::run) return 2;
     static quicken::Storage storage;
     const quicken::Target target =
-        quicken::resolve(invocation.what, invocation.name, invocation.python, environ, storage);
+        quicken::resolve(invocation, environ, storage);
     char directory[4096];
     if (!quicken::socket_directory(environ, directory, sizeof directory)) return 1;
     char id[33];

@@ -15,7 +15,10 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "common/launcher.hpp"
 
 namespace fs = std::filesystem;
 using quicken::Invocation;
@@ -79,6 +82,16 @@ Resolved resolve(What what, const std::string& name, const char* python,
     return result;
 }
 
+/// As the kernel starts the client for a launcher.
+Resolved launch(const std::string& option, const std::string& launcher) {
+    Resolved result;
+    Strings environment({"PATH=/usr/bin"});
+    Strings argv({"quicken", "--launch" + option, launcher, "x"});
+    result.target = quicken::resolve(quicken::parse(argv), environment, *result.storage);
+    result.plain = result.target.plain != nullptr ? result.target.plain : "";
+    return result;
+}
+
 std::string instance(const quicken::Target& target, std::vector<std::string> environment) {
     Strings settings(std::move(environment));
     char text[33];
@@ -116,7 +129,7 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"-x"}, Form::usage, {}, {}, {}, {}},
         {{"-m", "x"}, Form::usage, {}, {}, {}, {}},
         {{"run"}, Form::usage, {}, {}, {}, {}},
-        {{"run", "x.py"}, Form::usage, {}, {}, {}, {}},
+        {{"run", "x.py"}, Form::run, What::file, "x.py", "", {}},
         {{"run", "--python"}, Form::usage, {}, {}, {}, {}},
         {{"run", "--python", "", "-m", "x"}, Form::usage, {}, {}, {}, {}},
         {{"run", "--python", "python3"}, Form::usage, {}, {}, {}, {}},
@@ -130,6 +143,19 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"run", "--python", "p", "-mjson.tool", "-"}, Form::run, What::module, "json.tool", "p", {"-"}},
         {{"run", "--python=p", "-m", "m"}, Form::run, What::module, "m", "p", {}},
         {{"run", "--entry", "a.b:c.d", "x"}, Form::run, What::entry, "a.b:c.d", "", {"x"}},
+        {{"run", "--python", "p", "x.py", "--", "a"}, Form::run, What::file, "x.py", "p", {"--", "a"}},
+        {{"run", "--python", "p", ""}, Form::usage, {}, {}, {}, {}},
+        {{"/opt/python3", "x", "-a"}, Form::run, What::file, "x", "/opt/python3", {"-a"}},
+        {{"/my opt/python3 -I -X a", "x"}, Form::run, What::file, "x", "/my opt/python3 -I -X a", {}},
+        {{"/opt/python3"}, Form::usage, {}, {}, {}, {}},
+        {{"/opt/python3", "-I", "x"}, Form::usage, {}, {}, {}, {}},
+        {{"./python3", "x"}, Form::run, What::file, "./python3", "", {"x"}},
+        {{"/opt/python3-config", "x"}, Form::run, What::file, "/opt/python3-config", "", {"x"}},
+        {{"/opt/python3 x", "y"}, Form::run, What::file, "/opt/python3 x", "", {"y"}},
+        {{"--launch=/a=b", "l", "--", "x"}, Form::run, What::file, "/a=b", "", {"--", "x"}},
+        {{"--launch=/a"}, Form::usage, {}, {}, {}, {}},
+        {{"--launch"}, Form::usage, {}, {}, {}, {}},
+        {{"--launched", "x"}, Form::usage, {}, {}, {}, {}},
     };
     for (const Row& row : rows) {
         std::vector<std::string> words = row.words;
@@ -179,6 +205,8 @@ BOOST_AUTO_TEST_CASE(shebang_lines) {
     const std::string spaced = directory.file("bin/python2.7", "");
     const std::string path = "PATH=" + directory.path + "/bin";
     const std::string long_blank(300, ' ');
+    const std::string very_long(1000, 'x');
+    const std::string shell = "#!/bin/sh\n'''exec' ";  // as distlib writes it
     struct Row {
         std::string line;
         std::string interpreter;
@@ -201,6 +229,14 @@ BOOST_AUTO_TEST_CASE(shebang_lines) {
         {"#!/usr/bin/quicken\n", standard, "", false},
         {"#!/usr/bin/env quicken\n", standard, "", false},
         {"#!/usr/bin/env -S quicken run --file\n", standard, "", false},
+        {"#!/usr/bin/env -S quicken run --python python3.9 --file\n", other, "", false},
+        {"#!/usr/bin/env -S quicken run --python=/opt/python3\n", "/opt/python3", "", false},
+        {"#!/usr/bin/env -S /opt/quicken run --learn --file\n", standard, "", false},
+        {"#!/opt/quicken /opt/python3\n", "/opt/python3", "", false},
+        {"#!/opt/quicken /my opt/python3 -I -X dev\n", "/my opt/python3", "-I|-X|dev|", false},
+        {"#!/opt/quicken /my python 3/python3.9  -u\n", "/my python 3/python3.9", "-u|", false},
+        {"#!/opt/quicken /opt/python3 -i\n", "/opt/python3", "-i|", true},
+        {"#!/opt/quicken python3.9\n", standard, "", false},
         {"#!/usr/bin/env python3.9\n", other, "", false},
         {"#! /usr/bin/env  python3.9 \n", other, "", false},
         {"#!/usr/bin/env python3.9 -u\n", standard, "", false},  // one word: env finds no such name
@@ -235,6 +271,17 @@ BOOST_AUTO_TEST_CASE(shebang_lines) {
         {"#!/opt/python3 other.py\n", "/opt/python3", "other.py|", true},
         {"#!/usr/bin/env -S python3.9 -X i -i\n", other, "-X|i|-i|", true},
         {"#!" + long_blank + "/opt/python3\n", standard, "", true},
+        {shell + "/opt/python3 \"$0\" \"$@\"\n' '''\n", "/opt/python3", "", false},
+        {shell + "\"/my opt/python3\" \"$0\" \"$@\"\n", "/my opt/python3", "", false},
+        {shell + "'/my $opt/python3' -E -s \"$0\" \"$@\"\n", "/my $opt/python3", "-E|-s|", false},
+        {shell + "/" + very_long + "/python3 -I \"$0\" \"$@\"\n", "/" + very_long + "/python3", "-I|", false},
+        {shell + "/" + std::string(5000, 'x') + "/python3 \"$0\" \"$@\"\n", standard, "", true},
+        {shell + "\"/$HOME/python3\" \"$0\" \"$@\"\n", standard, "", true},
+        {shell + "\"$(dirname -- \"$0\")\"/python3 \"$0\" \"$@\"\n", standard, "", true},
+        {shell + "/opt/python3 \"$@\"\n", standard, "", true},
+        {shell + "/opt/python3 -E; \"$0\" \"$@\"\n", standard, "", true},
+        {shell + "/opt/pypy3 \"$0\" \"$@\"\n", standard, "", true},
+        {shell + "/opt/python3", standard, "", true},
         {"#!/" + std::string(243, 'x') + "/python3\n", "/" + std::string(243, 'x') + "/python3", "", false},
         {"#!/" + std::string(244, 'x') + "/python3\n", "/" + std::string(244, 'x') + "/python3", "", true},
     };
@@ -251,6 +298,75 @@ BOOST_AUTO_TEST_CASE(shebang_lines) {
             BOOST_TEST((given.options.empty() && given.plain.empty()));
         }
     }
+}
+
+// The original of a launcher is what runs, by its own path, and nothing but a Python script is served.
+BOOST_AUTO_TEST_CASE(launchers) {
+    const Directory directory;
+    const std::string line = "#!/opt/bin/quicken --launch";
+    const std::string refusal(quicken::k_launcher_refusal);
+    const std::string script = directory.file("a script", "#!/opt/python3 -I\n");
+    const std::pair<std::string, std::string> forms[] = {{"=" + script, line + "=" + script + "\n" + refusal},
+                                                         {"", line + "\n" + refusal + script + "\n"}};
+    for (const auto& [option, content] : forms) {
+        const std::string launcher = directory.file("launcher", content);
+        const Resolved result = launch(option, launcher);
+        BOOST_TEST(result.plain == "");
+        BOOST_TEST(std::string(result.target.original) == script);
+        BOOST_TEST(std::string(result.target.interpreter) == "/opt/python3");
+        const Resolved same = resolve(What::file, script, nullptr, {"PATH=/usr/bin"});
+        BOOST_TEST(instance(result.target, {}) == instance(same.target, {}));
+        // Named as a script it is executed, and named as an original it is not.
+        const Resolved named = resolve(What::file, launcher, nullptr, {"PATH=/usr/bin"});
+        BOOST_TEST(named.plain == "it is a launcher");
+        BOOST_TEST(named.target.original == launcher);
+        const Resolved again = launch("=" + launcher, launcher);
+        BOOST_TEST((again.target.original == nullptr && again.target.interpreter.empty()));
+        BOOST_TEST(again.target.interpreter_error == ELOOP);
+    }
+}
+
+// One byte less or more, and it is not what quickenctl has written.
+BOOST_AUTO_TEST_CASE(almost_launchers) {
+    const Directory directory;
+    const std::string line = "#!/opt/bin/quicken --launch";
+    const std::string refusal(quicken::k_launcher_refusal);
+    const std::string too_long(5000, 'x');
+    for (const std::string& content :
+         {std::string(), line, line + "\n", line + "=/x", line + "=/x\n", line + "=/x\n" + refusal + "x",
+          line + "=x\n" + refusal, line + "=\n" + refusal, line + "\n" + refusal,
+          line + "\n" + refusal + "/x", line + "\n" + refusal + "x\n",
+          line + "\n" + refusal + "/" + too_long + "\n", "#!quicken --launch=/x\n" + refusal,
+          "#!/opt/quickens --launch=/x\n" + refusal}) {
+        BOOST_TEST_CONTEXT(content) {
+            const Resolved result = launch("", directory.file("launcher", content));
+            BOOST_TEST((result.target.original == nullptr && result.target.interpreter.empty()));
+            BOOST_TEST(result.target.interpreter_error == ENOEXEC);
+        }
+    }
+    BOOST_TEST(launch("", directory.path + "/gone").target.interpreter_error == ENOENT);
+}
+
+// It is then executed as it is, and whether that is worth a word is told.
+BOOST_AUTO_TEST_CASE(originals_that_have_changed) {
+    const Directory directory;
+    struct Row {
+        std::string content;
+        int mode;
+        bool changed;
+    };
+    for (const Row& row : {Row{"#!/bin/sh\n", 0755, true}, Row{"\177ELF", 0755, true}, Row{"", 0755, true},
+                           Row{"#!/opt/bin/quicken\n", 0755, false}, Row{"#!/opt/python3\n", 0644, false},
+                           Row{"#!/usr/bin/env -S A=1 python3\n", 0755, false}}) {
+        BOOST_TEST_CONTEXT(row.content) {
+            const Resolved result =
+                launch("=" + directory.file("changed", row.content, row.mode), directory.path + "/launcher");
+            BOOST_TEST(result.plain != "");
+            BOOST_TEST(result.target.changed == row.changed);
+            BOOST_TEST(result.target.original != nullptr);
+        }
+    }
+    BOOST_TEST(launch("=" + directory.path + "/gone", "launcher").plain != "");
 }
 
 BOOST_AUTO_TEST_CASE(interpreter_of_the_environment) {
