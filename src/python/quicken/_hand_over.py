@@ -57,7 +57,7 @@ def _read(path: str) -> bytes:
     fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         while not parts or parts[-1]:
-            parts.append(posix.read(fd, 1 << 17))
+            parts.append(posix.read(fd, 1 << 13))
     finally:
         posix.close(fd)
     return b''.join(parts)
