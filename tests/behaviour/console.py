@@ -275,13 +275,13 @@ class Console(ConsoleCase, harness.Case):
             shutil.rmtree(os.path.join(project, "dist"), ignore_errors=True)
             venv.install(installed.wheel(project))
             for _ in range(3):
-                self.assertEqual(b"hello %s\n" % version.encode(), self.bed.run([venv.script("topc")]).stdout)
+                self.assertEqual((0, b"hello %s\n" % version.encode(), b""), self.bed.run([venv.script("topc")]))
         self.assertEqual("prelude", self.bed.status(venv.script("topc"))["rung"])
         self.assert_count(12, lambda: self.bed.commands_run(venv.script("topc")), "not the server's")
 
     def replace(self, path, version):
         with open(path, "r+") as file:
-            lines = [line.split("=")[0] + f'= "{version}"\n' if "version" in line else line for line in file]
+            lines = [line.split("=")[0] + f'= "{version}"\n' if line.lstrip("_").startswith("version") else line for line in file]
             file.seek(0)
             file.truncate()
             file.writelines(lines)

@@ -181,10 +181,9 @@ def hand_over() -> None:
     if _decided:
         return
     _decided = True
-    if sys.platform != 'linux' or sys.implementation.name != 'cpython' or not _is_script():
-        return
-    try:
-        _client()
-    except OSError:
-        pass  # no /proc: as if there were no client
+    if sys.platform == 'linux' and sys.implementation.name == 'cpython' and _is_script():
+        try:
+            _client()
+        except OSError:
+            pass  # no /proc: as if there were no client
     forget_mark()
