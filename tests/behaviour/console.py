@@ -91,17 +91,13 @@ class Console(ConsoleCase, harness.Case):
         project = installed.sample("setup_py", self.bed.root)
         venv = installed.Venv(self.bed.path("venv"))
         venv.install(WHEELS["quicken"])
-        with open(os.path.join(venv.root, "lib", self.python_directory(venv), "site-packages", "debian.pth"), "w") as pth:
+        with open(os.path.join(venv.site_packages(), "debian.pth"), "w") as pth:
             pth.write("/usr/lib/python3/dist-packages\n")  # setuptools
         installed.call(venv.python, "setup.py", "-q", "develop", cwd=project)
         with open(venv.script("helloc")) as script:
             self.assertIn("EASY-INSTALL", script.read())
         for arguments in ([], ["raise"], ["return", "3"]):
             self.assert_alike(venv, arguments)
-
-    def python_directory(self, venv):
-        (name,) = os.listdir(os.path.join(venv.root, "lib"))
-        return name
 
     def test_other_forms(self):
         """A module that is called; a function of a package itself."""
@@ -251,7 +247,7 @@ class Console(ConsoleCase, harness.Case):
         """Ends as it does without quicken, with no frame of ours."""
         venv = installed.Venv(self.bed.path("venv"))
         venv.install(WHEELS["quicken"], WHEELS["hello"])
-        with open(self.module(venv), "a") as module:
+        with open(os.path.join(venv.site_packages(), "hello", "cli.py"), "a") as module:
             module.write("\nimport absent_module\n")
         for env in ({}, {}, {"QUICKEN_DISABLE": "1"}):
             expected = self.bed.run([venv.script("hello")], env=env)
@@ -259,9 +255,6 @@ class Console(ConsoleCase, harness.Case):
             self.assertEqual((1, expected.stderr.splitlines()[-3:]), (actual.status, actual.stderr.splitlines()[-3:]))
             self.assertNotIn(b"quicken/", actual.stderr)
             self.assertEqual(4 if b"^^^" in actual.stderr else 3, actual.stderr.count(b"\n  ") - 1, actual.stderr)
-
-    def module(self, venv):
-        return os.path.join(venv.root, "lib", self.python_directory(venv), "site-packages", "hello", "cli.py")
 
     def test_upgrade(self):
         """The next run is the new version, each time."""
@@ -281,7 +274,8 @@ class Console(ConsoleCase, harness.Case):
 
     def replace(self, path, version):
         with open(path, "r+") as file:
-            lines = [line.split("=")[0] + f'= "{version}"\n' if line.lstrip("_").startswith("version") else line for line in file]
+            lines = [line.split("=")[0] + f'= "{version}"\n' if line.lstrip("_").startswith("version") else line
+                     for line in file]
             file.seek(0)
             file.truncate()
             file.writelines(lines)
@@ -391,7 +385,8 @@ class Package(ConsoleCase, harness.Case):
         """Before it hands over."""
         code = ("import sys; before = set(sys.modules); import quicken.script, quicken._hand_over; "
                 "print(sorted(set(sys.modules) - before))")
-        found = self.bed.run([self.venv.python, "-S", "-c", f"import sys; sys.path.append({installed.PACKAGE!r}); {code}"])
+        code = f"import sys; sys.path.append({installed.PACKAGE!r}); {code}"
+        found = self.bed.run([self.venv.python, "-S", "-c", code])
         self.assertEqual((b"['_functools', '_operator', 'quicken', 'quicken._hand_over', 'quicken.script']\n", b""),
                          (found.stdout, found.stderr))
 
@@ -412,7 +407,7 @@ class Pythons(ConsoleCase, harness.Case):
             with self.subTest(arguments):
                 self.assert_alike(venv, arguments, **options)
         self.assert_alike(venv, [], env={"LANG": None})
-        self.assert_alike(venv, ["raise"], count=0, env={"QUICKEN_ACTIVATION": "none"})
+        self.assert_alike(venv, ["raise"], count=0, env={"PYTHONHASHSEED": "random"})
         self.assertEqual(0, self.bed.run([venv.script("helloctl"), "stop"]).status)
 
 

@@ -1,4 +1,4 @@
-"""Wheels of the package `quicken` and of the sample projects, built without a network, and virtual environments with them.
+"""Wheels of the package `quicken` and of the sample projects, built without a network, in virtual environments.
 
 What is compared is the console script `hello` with `helloc`, which has the
 same entry point in quicken.script.
@@ -60,6 +60,10 @@ class Venv:
 
     def script(self, name):
         return os.path.join(self.root, "bin", name)
+
+    def site_packages(self):
+        (name,) = os.listdir(os.path.join(self.root, "lib"))
+        return os.path.join(self.root, "lib", name, "site-packages")
 
     def install(self, *wheels):
         pip = [self.python, "-m", "pip"] if self.own_pip else [harness.PYTHON, "-m", "pip", "--python", self.python]

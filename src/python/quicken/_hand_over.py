@@ -17,7 +17,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Any, Dict, List, Optional
 
 _MARK = b'QUICKEN_SCRIPT'
 _SERVER = b'quicken-server'
@@ -53,8 +53,8 @@ def _is_script() -> bool:
 
 
 def _read(path: str) -> bytes:
-    parts = []
-    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    parts = []  # type: List[bytes]
+    fd = posix.open(path, posix.O_RDONLY)
     try:
         while not parts or parts[-1]:
             parts.append(posix.read(fd, 1 << 13))
@@ -131,14 +131,21 @@ def _is_unwanted(variables: 'Dict[bytes, bytes]') -> bool:
         return True
     if b'PYTHONPROFILEIMPORTTIME' in variables or variables.get(b'PYTHONCOERCECLOCALE') == b'warn':
         return True
-    return variables.get(_MARK) == b'%d' % posix.getpid() or _read(
-        '/proc/%d/comm' % posix.getppid()).strip() == _SERVER
+    return variables.get(_MARK) == b'%d' % posix.getpid() or _is_command()
+
+
+def _is_command() -> bool:
+    try:
+        return _read('/proc/%d/comm' % posix.getppid()).strip() == _SERVER
+    except OSError:
+        return False  # the parent is in another namespace, or gone
 
 
 def forget_mark() -> None:
     """Take the mark out of the environment that the program sees. In a prelude this is no use of a variable."""
-    if dict.__contains__(posix.environ, _MARK):
-        dict.__delitem__(posix.environ, _MARK)
+    variables = posix.environ  # type: Any
+    if dict.__contains__(variables, _MARK):
+        dict.__delitem__(variables, _MARK)
         posix.unsetenv(_MARK)
 
 
@@ -149,7 +156,7 @@ def execute(program: str, arguments: 'List[bytes]', variables: 'Dict[bytes, byte
     KeyboardInterrupt, by the call that changes it; one that comes later ends
     the process, as it does any that has just been started.
     """
-    import _signal
+    import _signal  # type: ignore[import]
     changed = []
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
         before = _signal.getsignal(number)

@@ -19,7 +19,7 @@ it is made of functions in C.
 """
 
 import builtins as _builtins
-from _functools import partial as _partial
+from _functools import partial as _partial  # type: ignore[import]
 from _operator import methodcaller as _methodcaller
 
 from quicken import after_fork as _after_fork
@@ -35,7 +35,7 @@ _AST_ONLY = 0x400  # ast.PyCF_ONLY_AST, without the import of ast
 
 
 class _Module:
-    """The module of that name, imported when `_` is asked of it or when it is called; other attributes are modules in it."""
+    """A module, imported when it is called or asked for `_`, which is the module itself; other attributes are in it."""
 
     __slots__ = ('__name', '__load')
 
