@@ -99,6 +99,47 @@ class Console(ConsoleCase, harness.Case):
         for arguments in ([], ["raise"], ["return", "3"]):
             self.assert_alike(venv, arguments)
 
+    def test_by_import(self):
+        """Without quicken.pth: the script's own import hands over."""
+        venv = installed.Venv(self.bed.path("venv"))
+        venv.install(WHEELS["quicken"], WHEELS["hello"])
+        venv.begin_by_import()
+        for arguments, options in RUNS:
+            with self.subTest(arguments):
+                self.assert_alike(venv, arguments, **options)
+        self.assert_alike(venv, ["again", "about"], count=2)
+        self.assert_alike(venv, ["about"], env={"LANG": None})
+        self.assert_alike(venv, ["again", "about"], count=0, env={"PYTHONHASHSEED": "random"})
+        for _ in range(3):
+            self.assertEqual((0, b"4 [] []\n", b""), self.bed.run([venv.script("randomc")]))
+        self.assert_count(3, lambda: self.bed.commands_run(venv.script("randomc")), "not the server's")
+
+    def test_long_path(self):
+        """An installer has the shell start an interpreter whose path is too long for a #! line."""
+        venv = installed.Venv(os.path.join(self.bed.path("v" * 120), "venv"))
+        venv.install(WHEELS["quicken"], WHEELS["hello"])
+        with open(venv.script("helloc")) as script:
+            self.assertEqual("#!/bin/sh\n", script.readline())
+        for arguments in (["raise"], ["return", "3"]):
+            expected = installed.alike(self.bed.run([venv.script("hello"), *arguments]))
+            for _ in range(2):
+                self.assertEqual(expected, installed.alike(self.bed.run([venv.script("helloc"), *arguments])))
+        status = json.loads(self.bed.run([venv.script("helloctl"), "status", "--json"]).stdout)
+        self.assertEqual(4, status["commands_run"])
+
+    def test_other_programs(self):
+        """Of the environment find nothing imported; a script in a pipe is read once."""
+        text = "import sys; print([name for name in sys.modules if 'quicken' in name], sys.argv[1:])\n"
+        script = self.bed.write("script.py", text)
+        for argv in ([script, "one"], ["-c", text, "one"], ["-X", "dev", script, "one"]):
+            self.assertEqual((0, b"[] ['one']\n", b""), self.bed.run([self.venv.python, *argv]))
+        piped = self.bed.run(["/bin/bash", "-c", 'exec "$0" <(cat "$1") one', self.venv.python, script])
+        self.assertEqual((0, b"[] ['one']\n", b""), piped)
+        for argv in (["absent.py"], ["."], ["-m", "absent"]):
+            with_pth, without = self.bed.run([self.venv.python, *argv]), self.bed.run([harness.PYTHON, *argv])
+            self.assertEqual(without.status, with_pth.status)
+            self.assertEqual(without.stderr.count(b"\n"), with_pth.stderr.count(b"\n"), with_pth)
+
     def test_other_forms(self):
         """A module that is called; a function of a package itself."""
         for name, stdout, status in (("calledc", b"called hello.called ", 4), ("topc", b"hello 1.0\n", 0)):
@@ -406,6 +447,9 @@ class Pythons(ConsoleCase, harness.Case):
         for arguments, options in RUNS:
             with self.subTest(arguments):
                 self.assert_alike(venv, arguments, **options)
+        venv.begin_by_import()
+        for arguments, options in RUNS[:2] + [(["raise"], {}), (["kill", "15"], {})]:
+            self.assert_alike(venv, arguments, **options)
         self.assert_alike(venv, [], env={"LANG": None})
         self.assert_alike(venv, ["raise"], count=0, env={"PYTHONHASHSEED": "random"})
         self.assertEqual(0, self.bed.run([venv.script("helloctl"), "stop"]).status)

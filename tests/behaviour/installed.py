@@ -65,6 +65,10 @@ class Venv:
         (name,) = os.listdir(os.path.join(self.root, "lib"))
         return os.path.join(self.root, "lib", name, "site-packages")
 
+    def begin_by_import(self):
+        """From now on a script hands over when it imports quicken.script, not before."""
+        os.unlink(os.path.join(self.site_packages(), "quicken.pth"))
+
     def install(self, *wheels):
         pip = [self.python, "-m", "pip"] if self.own_pip else [harness.PYTHON, "-m", "pip", "--python", self.python]
         call(*pip, "install", "--no-index", "--no-deps", "--force-reinstall", *wheels)

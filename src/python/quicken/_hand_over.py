@@ -30,6 +30,10 @@ _BY_METADATA = _HARMLESS | {
     '__requires__', 'importlib.metadata', 'distribution', 'ImportError', 'importlib_metadata', 'pkg_resources',
     'load_entry_point', 'importlib_load_entry_point', 'globals', 'setdefault', '__name__', 'sub', 'argv', 'exit'}
 
+# What a script may consist of up to that, beside comments and the call of its interpreter where the path is too long
+# for a #! line.
+_EARLY_LINES = (b'import re', b'import sys', b"' '''")
+
 _decided = False
 
 
@@ -42,14 +46,13 @@ def _is_beginning(names: 'List[str]') -> bool:
 
 
 def _is_script() -> bool:
-    """Is this the main script's own doing, and is the interpreter as it was when it began?"""
+    """Is this the main script's own doing, and the first that it does?"""
     frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
     main = sys.modules['__main__']
     return (frame.f_globals is main.__dict__ and frame.f_code.co_name == '<module>' and hasattr(main, '__file__')
-            and main.__spec__ is None and _is_beginning(list(frame.f_code.co_names))
-            and sys.gettrace() is None and sys.getprofile() is None)
+            and main.__spec__ is None and _is_beginning(list(frame.f_code.co_names)))
 
 
 def _read(path: str) -> bytes:
@@ -182,15 +185,29 @@ def _client() -> None:
     execute(program, [b'quicken', b'run', *options, b'--file', script, b'--', *arguments], variables)
 
 
-def hand_over() -> None:
-    """Go on in the client, if this is a console script's first step; otherwise, or if that cannot be, return."""
+def _begin() -> None:
     global _decided
-    if _decided:
-        return
     _decided = True
-    if sys.platform == 'linux' and sys.implementation.name == 'cpython' and _is_script():
+    if sys.platform == 'linux' and sys.implementation.name == 'cpython' and sys.gettrace() is sys.getprofile() is None:
         try:
             _client()
         except OSError:
             pass  # no /proc: as if there were no client
     forget_mark()
+
+
+def hand_over() -> None:
+    """Go on in the client, if this is a console script's first step; otherwise, or if that cannot be, return."""
+    if not _decided:
+        if _is_script():
+            _begin()
+        else:
+            forget_mark()
+
+
+def hand_over_early(text: bytes) -> None:
+    """The same of a script that has not begun, and whose text begins like that. For quicken.pth: to import re, as pip
+    up to 25 has it, takes half as long as to start an interpreter."""
+    lines = text.partition(b'\nfrom quicken.script import ')[0].split(b'\n')
+    if all(line[:1] in (b'', b'#') or line in _EARLY_LINES or line.startswith(b"'''exec' ") for line in lines):
+        _begin()
