@@ -1,4 +1,4 @@
-"""Puts quicken.pth into the wheel, next to the package, and leaves nothing where it builds: that may be an installation."""
+"""Puts quicken.pth next to the package in the wheel, and leaves nothing where it builds: in an installation, maybe."""
 
 import atexit
 import os

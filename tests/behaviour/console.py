@@ -58,8 +58,7 @@ class ConsoleCase:
         return actual
 
 
-@harness.each_activation
-class Projects(ConsoleCase):
+class Projects(ConsoleCase, harness.Case):
     """One of each way to build a project."""
 
     def check(self, builder):
@@ -83,6 +82,11 @@ class Projects(ConsoleCase):
 
     def test_poetry(self):
         self.check("poetry")
+
+
+class ProjectsOfSystemd(Projects):
+    activation = "systemd"
+    test_setup_py = test_flit = test_poetry = None
 
 
 class Console(ConsoleCase, harness.Case):
@@ -281,8 +285,14 @@ class Console(ConsoleCase, harness.Case):
             self.assertTrue(harness.wait_until(is_client, 10))
             self.assertTrue(harness.wait_until(
                 lambda: self.bed.status(self.venv.script("helloc"))["commands_running"] == 1, 10))
+            self.assertFalse(self.ignored(child.pid) & {signal.SIGPIPE, signal.SIGXFSZ})
             child.terminate()
             self.assertEqual(-signal.SIGTERM, child.wait(10))
+
+    def ignored(self, pid):
+        with open(f"/proc/{pid}/status") as status:
+            mask = int(next(line for line in status if line.startswith("SigIgn")).split()[1], 16)
+        return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
     def test_failed_import(self):
         """Ends as it does without quicken, with no frame of ours."""
