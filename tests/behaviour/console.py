@@ -18,7 +18,7 @@ RUNS = [
     ([], {}), (["about", "one", "two words", "--", "-x"], {"cwd": "/"}), (["--help"], {}), (["--unknown"], {}),
     (["raise", "text"], {}), (["return", "3"], {}), (["return", '"said"'], {}), (["return", "null"], {}),
     (["return", "true"], {}), (["read"], {"stdin": b"line\n" * 1000}), (["kill", "15"], {}), (["kill", "9"], {}),
-    (["kill", "2"], {}), (["about", "\udcff"], {}), (["pipe"], {}),
+    (["kill", "2"], {}), (["about", "\udcff"], {}), (["pipe"], {}), (["system", "env | sort"], {}),
 ]
 
 WHEELS = {}
@@ -181,7 +181,7 @@ class Console(ConsoleCase, harness.Case):
 
     def test_client_that_runs_plainly(self):
         """It executes the script again, in the same process, which does not go round in circles."""
-        for arguments in ([], ["raise"], ["again", "return", "3"]):
+        for arguments in ([], ["raise"], ["again", "return", "3"], ["system", "env | sort"]):
             self.assert_alike(self.venv, arguments, count=0, env={"QUICKEN_ACTIVATION": "none"})
             self.assert_alike(self.venv, arguments, count=0, env={"PYTHONHASHSEED": "random"})
 

@@ -50,6 +50,9 @@ class Cli:
             os.kill(os.getpid(), int(given.arguments[0]))
         elif given.what == "pipe":
             print(child_dies_of_sigpipe())
+        elif given.what == "system":
+            sys.stdout.flush()
+            os.system(given.arguments[0])
         elif given.what == "again":
             sys.stdout.flush()
             return os.spawnv(os.P_WAIT, sys.argv[0], [sys.argv[0], *given.arguments])
