@@ -13,8 +13,9 @@ def _replace_environ(environ):
     for key, value in Left.native.items():
         posix.putenv(key, value)
     # PEP 538: in the C locale the interpreter sets this for itself and its children. LC_* are the same
-    # for all clients of one server, so what only the template has is of its interpreter's making.
-    if b'LC_CTYPE' in STARTED_ENVIRON and b'LC_CTYPE' not in environ:
+    # for all clients of one server, so what the template has otherwise is of its interpreter's making.
+    coerced = STARTED_ENVIRON.get(b'LC_CTYPE') != environ.get(b'LC_CTYPE') and b'LC_CTYPE' in STARTED_ENVIRON
+    if coerced and b'LC_CTYPE' not in environ_changes:
         environ[b'LC_CTYPE'] = STARTED_ENVIRON[b'LC_CTYPE']
         posix.putenv(b'LC_CTYPE', environ[b'LC_CTYPE'])
     known = [posix.environ, *held_environs]
