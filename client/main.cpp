@@ -71,8 +71,7 @@ void run(const Process& process) {
 
     Storage storage;
     int script;
-    const Target target =
-        resolve(invocation.what, invocation.name, invocation.python, process.environment, storage, &script);
+    const Target target = resolve(invocation, process.environment, storage, &script);
     Run run{process,
             invocation,
             target,

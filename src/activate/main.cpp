@@ -66,7 +66,7 @@ class Run {
           environment_(environment),
           invocation_(invocation),
           storage_(std::make_unique<Storage>()),
-          target_(resolve(invocation.what, invocation.name, invocation.python, environment, *storage_)) {}
+          target_(resolve(invocation, environment, *storage_)) {}
 
     /// Returns once a socket listens; throws with the reason for a plain run.
     void activate(Way way) const;

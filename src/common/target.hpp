@@ -16,6 +16,11 @@
 
 namespace quicken {
 
+/// By this variable, the last of the environment, a Python program that runs the client in its own place
+/// (src/python) knows itself again where it is then run plainly: its value is the pid. Neither a server nor a
+/// command gets it.
+inline constexpr std::string_view k_handed_over = "QUICKEN_HANDED_OVER";
+
 /// Room for the text that a Target refers to: it must outlive the Target. The texts lie one after the other:
 /// each page that is touched costs a process that lives so shortly more than a system call.
 struct Storage {
@@ -38,11 +43,15 @@ struct Invocation {
     const char* python;  // --python, or nullptr
     char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
     const char* error;
+    wire::ForkPoint fork_point = wire::ForkPoint::automatic;  // --fork-point
+    char** options = nullptr;      // the first of the words --python-option=OPTION, which follow one another
+    std::size_t option_count = 0;  // of them
 };
 
 /// Reads `argv` (of main, ends with nullptr). Does no system call.
-///   quicken run [--learn] [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--]
-///   [ARG...] quicken SCRIPT [ARG...]
+///   quicken run [--learn] [--python INTERPRETER] [--python-option=OPTION]... [--fork-point start]
+///               --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--] [ARG...]
+///   quicken SCRIPT [ARG...]
 /// One `--` directly after the program is dropped in the first form; in the
 /// second, which is also what a #! line makes, everything is the script's.
 Invocation parse(char** argv);
@@ -53,10 +62,11 @@ struct Target {
     std::string_view name;         // absolute path with "." and empty components removed; module; entry
     std::string_view directory;    // of a module: the working directory; otherwise empty
     std::string_view interpreter;  // absolute path, its links not followed; empty if none was found
-    std::string_view options;      // interpreter options from the #! line, each ends with a NUL
-    wire::Identity script;         // of a file
-    const char* plain;             // not nullptr: only a plain run is right, and this is why
-    int interpreter_error;         // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
+    std::string_view options;      // interpreter options, those from the #! line first; each ends with a NUL
+    wire::ForkPoint fork_point;
+    wire::Identity script;  // of a file
+    const char* plain;      // not nullptr: only a plain run is right, and this is why
+    int interpreter_error;  // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
 };
 
 /// Finds the interpreter, first that applies: `python`; a Python named by the
@@ -65,8 +75,8 @@ struct Target {
 /// Texts of the Target are NUL-terminated.
 /// `opened`: if the script is opened its fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the
 /// caller to close, who can do so when nobody waits for it; -1 otherwise.
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
-               int* opened = nullptr);
+Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened = nullptr);
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage);
 
 /// The server for `target`: hashes it, the settings that an interpreter reads
 /// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,

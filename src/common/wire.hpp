@@ -27,7 +27,7 @@
 namespace quicken::wire {
 
 inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
-inline constexpr std::uint32_t k_protocol = 4;
+inline constexpr std::uint32_t k_protocol = 5;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
@@ -50,6 +50,12 @@ inline constexpr int k_report_signal = 63;
 inline constexpr std::uint32_t k_terminal_fd = 1U << 31;
 
 enum class What : std::uint32_t { file = 1, module = 2, entry = 3 };
+
+/// Where a program's prelude ends.
+enum class ForkPoint : std::uint32_t {
+    automatic = 0,  // where its source says so: a call, or `if __name__ == '__main__':`
+    start = 1,      // where it calls quicken.start(), wherever that is
+};
 
 /// Identity of a file's content as far as stat(2) tells.
 struct Identity {
@@ -98,6 +104,7 @@ struct Request {
     std::uint64_t signal_mask;  // bit N-1: signal N is blocked
     Identity script;            // of a file; otherwise all 0
     Terminal modes;             // all 0 without a terminal
+    ForkPoint fork_point;
 };
 
 /// The first message of a deposit.

@@ -41,6 +41,8 @@ def _note_look(values, method, args):
         Arguments.name_read = True
     elif method is not list.__setitem__ or args != (0, Arguments.program):
         Arguments.read = True
+        if Watch.called and not Imports.stack:
+            stop(cause_of_end())  # the rest may be all that the program does
 
 
 def _noted_look(method):
