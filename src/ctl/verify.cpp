@@ -89,6 +89,8 @@ class Verification {
         for (const char* name : {"QUICKEN_VERBOSE", "QUICKEN_DISABLE"}) {
             ::unsetenv(name);
         }
+        ::setenv("INSTA_DISABLE", "1",
+                 1);  // a plain run of a script that imports instastart.auto is to be one
         plain_ = plain_run(choice, options_);
         quickened_ = quickened_arguments(choice, options_);
         Place place = Place::find(environ);
