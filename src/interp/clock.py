@@ -4,8 +4,8 @@
 #
 # Who has read a clock is known from C (clock.cpp). If anybody has who is not known to throw it away, then what the
 # program's modules hold is looked through for a time between the template's start and now: names of modules, and
-# one level deeper what classes, instances, containers and defaults of functions hold; and the same of the local names of
-# functions from which the fork point has been called. What has been made into a text is found if it has the date or
+# one level deeper what classes, instances, containers and defaults of functions hold; and the same of the local names
+# of functions from which the fork point has been called. What has been made into a text is found if it has the date or
 # the time of day in it; what has been computed from it is not.
 
 DAY, BOOT, PROCESSOR = 1, 2, 4  # clocks, as clock.cpp has them

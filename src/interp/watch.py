@@ -105,8 +105,8 @@ def note_event(event, arguments):
 
 
 def stop_before_deed(event, arguments):
-    """Where the prelude may be all of the program: what the event tells of has not been done yet, and the run of the next
-    rung does it."""
+    """Where the prelude may be all of the program: what the event tells of has not been done yet, and the run of the
+    next rung does it."""
     if Watch.reason is not None:
         stop(Watch.reason)
     if event in DEEDS and not DEEDS[event](arguments):

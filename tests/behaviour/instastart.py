@@ -1,4 +1,4 @@
-"""quicken.start(), done(), serve(), and instastart on top of them: `python3 script.py` is as with INSTA_DISABLE, and warm.
+"""instastart: `python3 script.py` is as with INSTA_DISABLE, and from its second run on a server's.
 
 What is printed, exit statuses, and on a terminal screens and settings are compared with those of the same command line
 under INSTA_DISABLE=yes.
@@ -8,9 +8,7 @@ import concurrent.futures
 import json
 import os
 import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +18,6 @@ import harness
 import pythons
 import screen
 import terminal
-from signals import NOT_RELAYED
 from terminal import AT, C_C, PROMPT, STARTED, file_has, make_file
 
 PACKAGES = os.path.join(harness.PREFIX, "share", "quicken", "python")
@@ -65,319 +62,6 @@ class Insta(harness.Case):
         result = self.run_script(argv, **more)
         self.assertIn(result.stdout.splitlines()[-1:], ([b"True"], [b"False"]), result)
         return result.stdout.splitlines()[-1] == b"True"
-
-
-class Served(Insta):
-    """Wherever start() stands."""
-
-    def test_example(self):
-        script = self.bed.write("fast.py", IMPORT + """
-import argparse, asyncio, decimal, json, sys
-start()
-parser = argparse.ArgumentParser()
-parser.add_argument('--name', default='nobody')
-print(json.dumps(vars(parser.parse_args())), sys.argv, __file__, __name__)
-done()
-""")
-        self.compare([script])
-        self.compare([script, "--name", "a b"])
-        self.compare([script, "--help"])
-        self.compare([script, "--wrong"])
-        self.assertIn(b"a b", self.compare(["fast.py", "--name", "a b"], served=False).stdout)
-
-    def test_in_a_function(self):
-        script = self.bed.write("fast.py", IMPORT + FORKED + """
-def inner(things):
-    with open(__file__) as file:
-        things.append(len(file.read()))
-    start()
-    things.append(sys.argv[1:])
-    return things
-def outer():
-    local = {'a': 1}
-    return [local, *inner([])], sorted(locals())
-import sys
-print(outer())
-print(sum(value for value in (outer()[0][1], 2)))
-""")
-        self.compare([script, "x"])
-        with open(script, "a", encoding="utf-8") as file:
-            file.write("print(forked())\n")
-        self.assertTrue(self.is_forked([script]))
-
-    def test_in_a_generator_and_a_coroutine(self):
-        for body in ("def g():\n    yield 1\n    start()\n    yield 2\nprint(list(g()))\n",
-                     "async def c():\n    start()\n    return 5\ntry: c().send(None)\nexcept StopIteration as e: print(e.value)\n",
-                     "class C:\n    start()\n    x = 1\nprint(C.x)\n",
-                     "print([start() for _ in range(2)])\n",
-                     "try:\n    1 / 0\nexcept ZeroDivisionError as e:\n    start()\n    import sys\n    print(sys.exc_info()[0])\n"):
-            with self.subTest(body=body):
-                script = self.bed.write("fast.py", IMPORT + FORKED + body + "if not 'plain': print(forked())\n")
-                self.compare([script])
-
-    def test_in_an_imported_module(self):
-        """Also while that is being imported, with the script knowing nothing of it."""
-        for place in "import", "call":
-            start = "start()\n" if place == "import" else "def run():\n    start()\n    print('ran', sys.argv[1:])\n"
-            self.bed.write("app.py", IMPORT + FORKED + "import sys\n" + start + "LATER = sys.argv[1:]\n" * (place == "import"))
-            call = "print(app.LATER, app.start)\n" if place == "import" else "app.run()\nprint(app.start)\n"
-            script = self.bed.write(place + ".py", "import app\n" + call)
-            with self.subTest(place=place):
-                normal = re.compile(rb" at 0x[0-9a-f]+")
-                seen = [normal.sub(b"", self.run_script([script, "x"], env={"INSTA_DISABLE": disable}).stdout)
-                        for disable in ("yes", "", "")]
-                self.assertEqual([seen[0]] * 2, seen[1:])
-                self.assertIn(b"['x']", seen[0])
-                with open(script, "a", encoding="utf-8") as file:
-                    file.write("print(app.forked())\n")
-                self.assertTrue(self.is_forked([script]))
-
-    def test_serve(self):
-        for body in ("with serve(): print('in')\nprint('after')\n", "with serve(autodone=False): print('in')\n",
-                     "with serve(): sys.exit(3)\n", "with serve(): 1 / 0\n", "with serve(): sys.exit('words')\n",
-                     "try:\n    with serve(): sys.exit(3)\nexcept SystemExit: print('caught')\n"):
-            with self.subTest(body=body):
-                self.compare([self.bed.write("fast.py", IMPORT + "import sys\n" + body)])
-
-    def test_how_a_script_says_it(self):
-        """By any form of import of either package; run by `quicken` itself, too."""
-        for imported, call in (("from quicken import start", "start()"), ("import quicken", "quicken.start()"),
-                               ("import quicken as q", "q.start()"), ("from quicken import start as s", "s()"),
-                               ("from quicken import serve", "with serve(): pass"), ("from quicken import *", "start()"),
-                               ("import instastart.auto", "instastart.auto.start()"),
-                               ("from instastart import auto", "auto.start()"),
-                               ("def f():\n    import quicken\n    quicken.start()", "f()")):
-            script = self.bed.write("said.py", f"{FORKED}{imported}\ndef g():\n    {call}\ng()\nprint(forked())\n")
-            with self.subTest(imported=imported):
-                self.bed.quick([script])
-                self.assertEqual(harness.Result(0, b"True\n", b""), self.bed.quick([script]))
-
-    def test_what_says_nothing(self):
-        """Another start(), or none that is called: `if __name__` is the fork point, and start() does nothing."""
-        for text in ("def start(): pass\nstart()", "from threading import Thread as quicken\nquicken().start()",
-                     "import quicken, later\nlater.begin()", "from quicken import start"):
-            self.bed.write("later.py", "import quicken\ndef begin(): quicken.start()\n")
-            script = self.bed.write("said.py", FORKED + text + "\nif __name__ == '__main__':\n    print(forked())\n")
-            with self.subTest(text=text):
-                self.bed.quick([script])
-                self.assertEqual(harness.Result(0, b"True\n", b""), self.bed.quick([script]))
-
-    def test_an_option_says_it(self):
-        """For a script, a module and an entry of which start() is in a module that they import."""
-        self.bed.write("deep.py", FORKED + "import quicken\ndef run():\n    quicken.start()\n    print(forked())\n")
-        script = self.bed.write("said.py", "import deep\nif __name__ == '__main__':\n    deep.run()\n")
-        path = {"PYTHONPATH": PACKAGES + ":" + self.bed.work}
-        for program in (["--file", script], ["-m", "said"], ["--entry", "deep:run"]):
-            with self.subTest(program=program):
-                argv = [harness.QUICKEN, "run", "--fork-point", "start", *program]
-                self.bed.run(argv, env=path)
-                self.assertEqual(harness.Result(0, b"True\n", b""), self.bed.run(argv, env=path))
-
-    def test_a_module(self):
-        self.bed.write("mod.py", IMPORT + FORKED + "import sys\ndef f():\n    start()\n    print(sys.argv[1:], __spec__.name)\n"
-                       "    print(forked())\nf()\n")
-        self.assertTrue(self.is_forked(["-m", "mod", "-x"]))
-        self.assertTrue(self.is_forked(["-Om", "mod"]))
-
-    def test_every_python(self):
-        found = pythons.pythons()
-        self.assertTrue(found)
-        script = self.bed.write("fast.py", IMPORT + FORKED + """
-import json, sys
-def main():
-    start()
-    with serve(): print(json.dumps([sys.argv, list(sys.version_info), sys.executable, sys.flags.optimize]))
-    done()
-    print('after')
-main()
-""")
-        for version, python in found.items():
-            with self.subTest(version=version):
-                self.compare([script, "a"], python=python, options=["-O"])
-
-    def test_every_python_within_an_import(self):
-        for version, python in pythons.pythons().items():
-            self.bed.write("app.py", IMPORT + FORKED + "import sys\nstart()\nimport decimal\nprint(sys.argv[1:])\n")
-            script = self.bed.write("fast.py", "import app, app as again\nprint(app is again, app.forked())\n")
-            with self.subTest(version=version):
-                self.run_script([script, "x"], python=python)
-                self.assertEqual(harness.Result(0, b"['x']\nTrue True\n", b""), self.run_script([script, "x"], python=python))
-
-
-class Once(Insta):
-    """What a program does that does not get to its start() is done once a run."""
-
-    def check(self, text, expected, argv=(), files=()):
-        """The file `log` after three runs, and what each has printed."""
-        for name, content in files:
-            self.bed.write(name, content)
-        script = self.bed.write("fast.py", IMPORT + "import os, sys\n" + text)
-        log = self.bed.path("log")
-        results = [self.run_script([script, *argv], env={"INSTA_DISABLE": disable}) for disable in ("yes", "", "")]
-        self.assertEqual([results[0]] * 2, results[1:])
-        with open(log, encoding="utf-8") as file:
-            self.assertEqual(expected * 3 if expected else "1\n2\n3\n", file.read())
-        os.unlink(log)
-
-    def test_a_file(self):
-        self.check("print('here')\nwith open('log', 'a') as f: f.write('one\\n')\nprint('there')\n", "one\n")
-
-    def test_start_that_is_not_reached(self):
-        self.check("if len(sys.argv) < 2:\n    open('log', 'a').write('usage\\n')\n    sys.exit(2)\nstart()\n", "usage\n")
-        self.check("def f():\n    open('log', 'a').write('one\\n')\n    if 'never' in os.environ: start()\nf()\n", "one\n")
-
-    def test_a_child(self):
-        self.check("import subprocess\nsubprocess.run(['sh', '-c', 'echo one >>log'])\nstart()\n", "one\n")
-        self.check("os.system('echo one >>log')\nstart()\n", "one\n")
-
-    def test_what_is_found_late_otherwise(self):
-        """A database, a file's mode, a datagram, in the prelude of a program that gets to its start()."""
-        self.check("import sqlite3\nd = sqlite3.connect('db'); d.execute('create table if not exists t (x)')\n"
-                   "d.execute('insert into t values (1)'); d.commit()\nn = d.execute('select count(*) from t').fetchone()[0]\n"
-                   "d.close()\nstart()\nopen('log', 'a').write('%d\\n' % n)\nprint('end')\n", None)
-        self.check("import socket\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
-                   "try: s.sendto(b'x', 'receiver')\nexcept OSError: pass\ns.close()\nopen('log', 'a').write('one\\n')\nstart()\n", "one\n")
-
-    def test_removed_and_made(self):
-        self.check("os.mkdir('d')\nos.rmdir('d')\nopen('log', 'a').write('one\\n')\n", "one\n")
-
-    def test_in_an_import(self):
-        self.check("import app\n", "one\n", files=[("app.py", "open('log', 'a').write('one\\n')\n")])
-
-    def test_an_exception(self):
-        self.check("open('log', 'a').write('one\\n')\n1 / 0\n", "one\n")
-
-    def test_from_the_top(self):
-        """A program that reads its arguments before start() is run from its top, its imports in advance."""
-        script = self.bed.write("fast.py", IMPORT + "import decimal, json, sys\nif 'x' in sys.argv: print('x')\nstart()\nprint('end')\n")
-        self.compare([script, "x"], rung="interpreter")
-
-
-class Ends(Insta):
-    def test_statuses(self):
-        for end in ("pass", "sys.exit()", "sys.exit(7)", "sys.exit(300)", "sys.exit('words')", "raise ValueError('x')",
-                    "raise KeyboardInterrupt", "os._exit(9)", "os.kill(os.getpid(), 9)", "os.abort()", "done()"):
-            for place in "start()\n{}\n", "def f():\n    start()\n    {}\nf()\n", "{}\nstart()\n":
-                script = self.bed.write("fast.py", IMPORT + "import os, sys\nprint('one')\n" + place.format(end) + "print('two')\n")
-                with self.subTest(end=end, place=place):
-                    self.compare([script], served=False)
-
-    def test_done_status(self):
-        """In a plain run it is the program's own end that counts."""
-        for status in 0, 1, 77, 255:
-            script = self.bed.write("fast.py", IMPORT + f"start()\nprint('out')\ndone({status})\nprint('later')\n")
-            for _ in range(2):
-                self.assertEqual(harness.Result(status, b"out\nlater\n", b""), self.run_script([script]))
-        for wrong in "'x'", "None", "1.5":
-            script = self.bed.write("fast.py", IMPORT + f"start()\ntry: done({wrong})\nexcept TypeError as e: print('wrong')\n")
-            self.assertEqual(b"wrong\n", self.compare([script]).stdout)
-
-    def test_every_deadly_signal(self):
-        script = self.bed.write("fast.py", IMPORT + "import time\nstart()\nprint('up', flush=True)\ntime.sleep(20)\n")
-        stops = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT}
-        limits = lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        self.run_script([self.bed.write("other.py", "")])
-        for number in [number for number in range(1, 65) if number not in NOT_RELAYED - {signal.SIGKILL} | stops]:
-            seen = []
-            for disable in "yes", "":
-                process = subprocess.Popen([harness.PYTHON, script], env=self.bed.env({"INSTA_DISABLE": disable}),
-                                           cwd=self.bed.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                           preexec_fn=limits)
-                self.assertEqual(b"up\n", process.stdout.readline())
-                time.sleep(0.1 if number == signal.SIGINT else 0)  # so that it is the same line that is interrupted
-                process.send_signal(number)
-                if number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by an interpreter
-                    time.sleep(0.1)
-                    process.terminate()
-                out, err = process.communicate(timeout=10)
-                seen.append((process.returncode, out, err))
-            with self.subTest(signal=number):
-                self.assertEqual(seen[0], seen[1])
-
-
-class Done(Insta):
-    """The client has ended, the program goes on."""
-
-    def start(self, body, **options):
-        script = self.bed.write("fast.py", IMPORT + "import os, sys, time\nstart()\n" + body)
-        self.run_script([self.bed.write("warm.py", IMPORT + "start()\n")])
-        process = subprocess.Popen([harness.PYTHON, script], env=self.bed.env(), cwd=self.bed.work,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
-        self.addCleanup(lambda: (process.stdout.close(), process.kill(), process.wait()))
-        return process
-
-    def wait_for_go(self):
-        return "\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
-
-    def go(self):
-        self.bed.write("go", "")
-
-    def test_ends_at_once(self):
-        """Before the rest is run, whose output still comes; in the order in which it was printed."""
-        process = self.start("print('first')\ndone(5)" + self.wait_for_go() + "print('last')\n")
-        self.assertEqual(5, process.wait(10))
-        self.go()
-        self.assertEqual(b"first\nlast\n", process.stdout.read())
-
-    def test_what_goes_wrong_later(self):
-        for later in "1 / 0", "sys.exit(9)", "os._exit(9)", "os.kill(os.getpid(), 15)", "done(6)", "sys.stdout.close()":
-            with self.subTest(later=later):
-                process = self.start(f"done(5)\n{later}\n")
-                self.assertEqual(5, process.wait(10))
-                process.stdout.read()
-                self.assertTrue(harness.wait_until(lambda: self.running() == 0, 5))
-
-    def running(self):
-        return self.status(self.bed.path("fast.py"))["commands_running"]
-
-    def test_it_is_a_command_until_it_ends(self):
-        """The server does not end before it, and stops it when it is stopped."""
-        self.bed.environment["INSTA_TIMEOUT"] = "0.2"
-        process = self.start("done()" + self.wait_for_go())
-        self.assertEqual(0, process.wait(10))
-        time.sleep(0.6)
-        self.assertEqual(1, self.running())
-        self.go()
-        self.assertTrue(harness.wait_until(lambda: not self.bed.processes(), 10))
-
-    def test_signals_no_longer_reach_it(self):
-        """Its client's end, however it comes, is none of its business."""
-        process = self.start("print('up', flush=True)\ndone()" + self.wait_for_go() + "print('end')\n")
-        self.assertEqual(b"up\n", process.stdout.readline())
-        self.assertEqual(0, process.wait(10))
-        time.sleep(0.5)  # the server looks at clients of commands every 0.2 s
-        self.go()
-        self.assertEqual(b"end\n", process.stdout.read())
-
-    def test_the_last_words_of_exit_functions(self):
-        process = self.start("import atexit, threading\natexit.register(print, 'bye')\n"
-                             "threading.Thread(target=lambda: (time.sleep(0.1), print('thread'))).start()\ndone(1)\nprint('x')\n")
-        self.assertEqual(1, process.wait(10))
-        self.assertEqual(b"x\nthread\nbye\n", process.stdout.read())
-
-    def test_in_a_child(self):
-        """Only the command itself has a client to tell."""
-        script = self.bed.write("fast.py", IMPORT + "import os, sys\nstart()\nsys.stdout.flush()\n"
-                                "if not os.fork():\n    done(7)\n    os._exit(0)\nprint(os.wait()[1])\n")
-        self.compare([script])
-
-    def test_in_a_thread(self):
-        process = self.start("import threading\nt = threading.Thread(target=done, args=(4,))\nt.start(); t.join()"
-                             + self.wait_for_go() + "print('end')\n")
-        self.assertEqual(4, process.wait(10))
-        self.go()
-        self.assertEqual(b"end\n", process.stdout.read())
-
-    def test_before_start(self):
-        script = self.bed.write("fast.py", IMPORT + "print('a')\ndone(6)\nprint('b')\nstart()\nprint('c')\n")
-        for _ in range(2):
-            self.assertEqual(harness.Result(6, b"a\nb\nc\n", b""), self.run_script([script]))
-
-    def test_without_start(self):
-        """Of a program whose fork point is `if __name__`."""
-        script = self.bed.write("done.py", "import quicken, time\nif __name__ == '__main__':\n    print('a')\n    quicken.done(6)\n    print('b')\n")
-        for _ in range(2):
-            self.assertEqual(harness.Result(6, b"a\nb\n", b""), self.bed.quick([script]))
 
 
 class Settings(Insta):
@@ -440,12 +124,22 @@ class Settings(Insta):
         self.assertIn(b"SyntaxError", self.compare([script], served=False).stderr)
 
 
+class ThroughSystemd(Insta):
+    activation = "systemd"
+
+    def test_served_and_stopped(self):
+        script = self.bed.write("fast.py", IMPORT + "start()\nprint('out', flush=True)\ndone()\nprint('later')\n")
+        self.compare([script])
+        self.assertEqual(0, self.run_script([script], env={"INSTA_CMD": "stop"}).status)
+        self.assertEqual([], self.bed.leftovers())
+
+
 ABOUT = IMPORT + """
 import sys, os, signal
 def main():
     start()
     status = [line for line in open('/proc/self/status') if line.startswith(('SigIgn', 'SigBlk', 'SigCgt'))]
-    print(sys.argv, list(sys.flags), sys.warnoptions, sorted(sys._xoptions), sys.executable, sys.prefix, __file__, __name__)
+    print(sys.argv, list(sys.flags), sys.warnoptions, sorted(sys._xoptions), sys.executable, sys.prefix, __file__)
     print(sorted(os.environ.items()), status, getattr(sys, 'orig_argv', None), sys.path, os.getcwd())
     print(sys.stdout.encoding, sys.stdout.errors, sys.getfilesystemencoding(), 'instastart.auto' in sys.modules)
     print(open('/proc/self/cmdline').read(), sorted(os.listdir('/proc/self/fd'))[:-1], sorted(dir(__builtins__)))
@@ -453,24 +147,24 @@ main()
 """
 
 
+def as_enabled(result):
+    """INSTA_DISABLE is a variable that a program sees, too."""
+    return result._replace(stdout=result.stdout.replace(b"('INSTA_DISABLE', 'yes')", b"('INSTA_DISABLE', '0')"))
+
+
 class Surroundings(Insta):
     """The interpreter that was asked for, as it would be, and nothing of ours to be seen."""
 
     def test_options(self):
         script = self.bed.write("about.py", ABOUT)
-        for options in ([], ["-O"], ["-OO", "-B"], ["-X", "dev"], ["-Xutf8"], ["-W", "error", "-Wdefault"], ["-bb", "-s"],
-                        ["-u"], ["-OBWignore"], ["-OX", "dev"]):
+        for options in ([], ["-O"], ["-OO", "-B"], ["-X", "dev"], ["-Xutf8"], ["-W", "error", "-Wdefault"],
+                        ["-bb", "-s"], ["-u"], ["-OBWignore"], ["-OX", "dev"]):
             with self.subTest(options=options):
-                self.compare([script, "-x", "a b", ""], options=options, env=self.disable_is_seen())
-
-    def disable_is_seen(self):
-        """INSTA_DISABLE is a variable too: set for both, to something else."""
-        return {"INSTA_DISABLE": "0"}
+                self.compare([script, "-x", "a b", ""], options=options, env={"INSTA_DISABLE": "0"})
 
     def compare(self, argv, env=None, **more):
-        normal = lambda result: result._replace(stdout=result.stdout.replace(b"('INSTA_DISABLE', 'yes')", b"('INSTA_DISABLE', '0')"))
         run = self.run_script
-        self.run_script = lambda *a, **o: normal(run(*a, **o))
+        self.run_script = lambda *a, **o: as_enabled(run(*a, **o))
         try:
             return super().compare(argv, env=env, **more)
         finally:
@@ -478,15 +172,14 @@ class Surroundings(Insta):
 
     def test_environments(self):
         script = self.bed.write("about.py", ABOUT)
-        for env in ({"LANG": None}, {"LANG": "C"}, {"LC_ALL": "C"}, {"LANG": None, "LC_CTYPE": "C.UTF-8"}, {"PYTHONUTF8": "1"},
-                    {"PYTHONDONTWRITEBYTECODE": "1"}, {"A": "", "PYTHONOPTIMIZE": "2"}):
+        for env in ({"LANG": None}, {"LANG": "C"}, {"LC_ALL": "C"}, {"LANG": None, "LC_CTYPE": "C.UTF-8"},
+                    {"PYTHONUTF8": "1"}, {"PYTHONDONTWRITEBYTECODE": "1"}, {"A": "", "PYTHONOPTIMIZE": "2"}):
             with self.subTest(env=env):
                 self.compare_in(script, dict(env, INSTA_DISABLE="0"))
 
     def compare_in(self, script, env):
         """As compare(), where the server is another because of the environment."""
-        expected = self.run_script([script], env=dict(env, INSTA_DISABLE="yes"))
-        expected = expected._replace(stdout=expected.stdout.replace(b"('INSTA_DISABLE', 'yes')", b"('INSTA_DISABLE', '0')"))
+        expected = as_enabled(self.run_script([script], env=dict(env, INSTA_DISABLE="yes")))
         for what in "cold", "warm":
             self.assert_result(expected, self.run_script([script], env=env), what)
 
@@ -495,8 +188,7 @@ class Surroundings(Insta):
         expected = None
         for disable in "yes", "0", "0":
             line = f"trap '' INT HUP; exec {harness.PYTHON} {script}"
-            result = self.bed.run(["sh", "-c", line], env={"INSTA_DISABLE": disable})
-            result = result._replace(stdout=result.stdout.replace(b"'yes'", b"'0'"))
+            result = as_enabled(self.bed.run(["sh", "-c", line], env={"INSTA_DISABLE": disable}))
             expected = expected or result
             self.assert_result(expected, result, disable)
 
@@ -505,9 +197,7 @@ class Surroundings(Insta):
         script = self.bed.write("about.py", ABOUT)
         env = {"QUICKEN_ACTIVATION": "none"}
         expected = self.run_script([script, "x"], env=dict(env, INSTA_DISABLE="yes"))
-        actual = self.run_script([script, "x"], env=dict(env, INSTA_DISABLE="0"))
-        self.assertEqual(expected.stdout.replace(b"'yes'", b"'0'"), actual.stdout)
-        self.assertEqual((expected.status, expected.stderr), (actual.status, actual.stderr))
+        self.assert_result(as_enabled(expected), self.run_script([script, "x"], env=dict(env, INSTA_DISABLE="0")), "")
 
     def test_virtual_environments(self):
         """Each has a server."""
@@ -521,7 +211,7 @@ class Surroundings(Insta):
         self.assertEqual(2, len(pids))
 
     def test_not_installed(self):
-        """The packages alone, as of a wheel: plain, unless the client is on PATH; another program of its name is not it."""
+        """The packages alone, as of a wheel: plain, unless the client, and no script of its name, is on PATH."""
         packages = self.bed.path("packages")
         shutil.copytree(PACKAGES, packages)
         script = self.bed.write("fast.py", IMPORT + FORKED + "start()\nprint(forked())\n")
@@ -538,8 +228,9 @@ class Surroundings(Insta):
         self.bed.write("tool.py", "import importlib\ndef load(): importlib.import_module('fast')\nload()\n")
         self.bed.write("runner.py", "import runpy\nrunpy.run_path('fast.py', run_name='__main__')\n")
         for argv, stdin in ((["-c", "import fast"], b""), ([], b"import fast\n"), (["-"], b"import fast\n"),
-                            (["-i", "fast.py"], b""), (["-i"], b"import fast\n"), (["tool.py"], b""), (["runner.py"], b""),
-                            (["-m", "tool"], b""), (["-m", "runpy", "fast"], b""), (["-m", "cProfile", "-o", "prof", "fast.py"], b""),
+                            (["-i", "fast.py"], b""), (["-i"], b"import fast\n"), (["tool.py"], b""),
+                            (["runner.py"], b""), (["-m", "tool"], b""), (["-m", "runpy", "fast"], b""),
+                            (["-m", "cProfile", "-o", "prof", "fast.py"], b""),
                             (["-m", "trace", "--count", "-C", "counts", "fast.py"], b"")):
             with self.subTest(argv=argv):
                 expected = self.bed.run([harness.PYTHON, *argv], stdin=stdin, env={"INSTA_DISABLE": "yes"})
@@ -557,8 +248,8 @@ class Surroundings(Insta):
 
     def test_late_import(self):
         """In main it does nothing: the program is a command already."""
-        script = self.bed.write("late.py", FORKED + "if __name__ == '__main__':\n    from instastart.auto import start\n"
-                                "    start()\n    print(forked())\n")
+        script = self.bed.write("late.py", FORKED + "if __name__ == '__main__':\n"
+                                "    from instastart.auto import start\n    start()\n    print(forked())\n")
         self.bed.quick([script])
         self.assertEqual(harness.Result(0, b"True\n", b""), self.bed.quick([script]))
 
@@ -670,7 +361,8 @@ done()
         wait = "\nwhile not os.path.exists('go'): time.sleep(0.02)\n"
         at_prompt = r"^first\n\$ " + AT
         self.done("print('first'); done()" + wait + "print('later')", at_prompt, make_file("go"), r"later\n", b"\r")
-        self.done("print('first'); done()" + wait + "os.system('echo child')", at_prompt, make_file("go"), r"child\n", b"\r")
+        self.done("print('first'); done()" + wait + "os.system('echo child')", at_prompt, make_file("go"), r"child\n",
+                  b"\r")
         self.done("print('first'); done()" + wait + "1 / 0", at_prompt, make_file("go"), "ZeroDivisionError", b"\r")
         self.done("done()" + wait + "print('later')", STARTED, make_file("go"), r"later\n", b"\r", line="run prog &")
 
@@ -689,7 +381,8 @@ done()
     def test_much_output_after_done(self):
         """It does not keep the client."""
         self.done("done()\nwhile not os.path.exists('go'): print('x' * 70); time.sleep(0.001)\nprint('last')",
-                  terminal.soon("xxx"), b"echo hi$((1))>file; >go\r", file_has("file", b"hi1"), terminal.soon("last"), b"clear\r")
+                  terminal.soon("xxx"), b"echo hi$((1))>file; >go\r", file_has("file", b"hi1"), terminal.soon("last"),
+                  b"clear\r")
 
 
 
