@@ -32,6 +32,11 @@ from quicken import _client, done, serve, start
 
 __all__ = ['done', 'serve', 'start']
 
+# For type checkers alone (PEP 484): typing is slow to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import List
+
 
 def _is_set(name: str) -> bool:
     return os.environ.get(name, '') not in ('', '0')
@@ -45,7 +50,7 @@ def _can_be_served() -> bool:
     return bool(main and sys.executable and not watched and not interactive and _client.is_main_importing())
 
 
-def _is_main(program: 'list[bytes]') -> bool:
+def _is_main(program: 'List[bytes]') -> bool:
     """Whether that is what __main__ is: the working directory may have changed, or a tool may run another script."""
     main = sys.modules['__main__']
     if program[0] == b'-m':
@@ -57,7 +62,7 @@ def _is_main(program: 'list[bytes]') -> bool:
         return False
 
 
-def _stop(program: 'list[bytes]') -> None:
+def _stop(program: 'List[bytes]') -> None:
     tool = _client.find('quickenctl')
     if tool is not None:
         _client.become(tool, [b'stop', *program], False)

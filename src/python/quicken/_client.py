@@ -120,7 +120,7 @@ def become(program: str, arguments: 'List[bytes]', mark: bool) -> None:
 
 
 def _end_ignoring() -> 'List[int]':
-    import _signal
+    import _signal  # type: ignore  # signal itself makes enumerations, which takes longer than all of this
     found = [number for number in (_signal.SIGPIPE, _signal.SIGXFSZ) if _signal.getsignal(number) == _signal.SIG_IGN]
     for number in found:
         _signal.signal(number, _signal.SIG_DFL)
