@@ -155,9 +155,14 @@ class Relay {
                            sys::signal_bit(SIGTERM))) != 0;
     }
 
-    /// The command has left processes that use its terminal: what they print still comes. Or what it printed
-    /// itself has no room in ours: in a plain run that would not keep it from ending.
+    /// The command has left processes that use its terminal, or goes on itself (quicken.done): what they
+    /// print still comes, but what is typed is for others. Or what it printed has no room in ours: in a plain
+    /// run that would not keep it from ending.
     void leave_rest() {
+        tell_leader(session::Kind::leave);
+        pollfd answer{leader_, POLLIN, 0};
+        timespec limit{0, k_patience};
+        sys::ppoll(&answer, 1, &limit, nullptr);  // what goes on does so when we have ended
         if (sys::fork() != 0) return;
         sys::close(STDERR_FILENO);
         sys::close(replies_.fd());

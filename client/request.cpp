@@ -11,6 +11,8 @@
 #include <string_view>
 
 #include "common/sys.hpp"
+#include "common/target.hpp"
+#include "common/text.hpp"
 #include "descriptor.hpp"
 #include "inherited.hpp"
 #include "passed.hpp"
@@ -38,6 +40,17 @@ Block block_of(char** strings) {
     }
     block.count = static_cast<std::uint32_t>(last - strings) + 1;
     if (block.whole) block.size = static_cast<std::size_t>(*last - *strings) + std::strlen(*last) + 1;
+    return block;
+}
+
+/// Of a program that has handed itself over the last variable says so (common/target.hpp), which is for the
+/// plain run alone.
+Block without_mark(Block block, char** strings) {
+    if (!block.whole || block.count == 0) return block;
+    const char* last = strings[block.count - 1];
+    if (!starts_with(last, k_handed_over) || last[k_handed_over.size()] != '=') return block;
+    --block.count;
+    block.size -= std::strlen(last) + 1;
     return block;
 }
 
@@ -117,7 +130,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
                                    : target.what == wire::What::file ? run.invocation.name
                                                                      : target.name;
     const Block arguments = block_of(run.invocation.arguments);
-    const Block environment = block_of(run.process.environment);
+    const Block environment = without_mark(block_of(run.process.environment), run.process.environment);
     if (!arguments.whole || !environment.whole) return "arguments or environment are not in one piece";
 
     wire::Request& request = out.request;
@@ -141,6 +154,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request.envc = environment.count;
     request.environ_length = length(environment.size);
     request.script = target.script;
+    request.fork_point = target.fork_point;
 
     out.parts[0] = {&request, sizeof request};
     out.parts[1] = part(target.name);

@@ -21,6 +21,7 @@ namespace {
 
 using std::string_view;
 
+constexpr string_view k_python_option = "--python-option=";
 constexpr const char* k_no_directory = "the working directory has no path";
 constexpr const char* k_long_path = "a path is too long";
 
@@ -113,22 +114,55 @@ bool names_python(string_view word) {
     return starts_with(word, "/") && split_python(word, python, options);
 }
 
+/// Is `word` --python-option=OPTION? Such words have to follow one another: the invocation refers to them
+/// where they are.
+bool take_python_option(char** word, Invocation& run) {
+    if (!starts_with(*word, k_python_option)) return false;
+    if (run.option_count == 0) run.options = word;
+    if (run.options + run.option_count != word) run.error = "--python-option=OPTION words must not be apart";
+    ++run.option_count;
+    return true;
+}
+
+/// Of what comes before the program. Nothing is taken if it is not --fork-point.
+bool take_fork_point(char**& word, Invocation& run) {
+    const char* value = nullptr;
+    if (!take_option(word, "--fork-point", value)) return false;
+    run.fork_point = wire::ForkPoint::start;
+    if (value == nullptr || string_view(value) != "start") run.error = "--fork-point can be start";
+    return true;
+}
+
+Invocation with_manner(Invocation invocation, const Invocation& manner) {
+    if (manner.error != nullptr) return usage(manner.error);
+    invocation.fork_point = manner.fork_point;
+    invocation.options = manner.options;
+    invocation.option_count = manner.option_count;
+    return invocation;
+}
+
 Invocation parse_run(char** word) {
     const char* python = nullptr;
     const char* value = nullptr;
+    Invocation manner{};
+    const auto run = [&](wire::What what) {
+        return with_manner(program(what, value, python, word + 1), manner);
+    };
     for (; *word != nullptr; ++word) {
-        if (take_option(word, "--file", value)) return program(wire::What::file, value, python, word + 1);
-        if (take_option(word, "--entry", value)) return program(wire::What::entry, value, python, word + 1);
-        if (take_option(word, "-m", value)) return program(wire::What::module, value, python, word + 1);
+        if (take_option(word, "--file", value)) return run(wire::What::file);
+        if (take_option(word, "--entry", value)) return run(wire::What::entry);
+        if (take_option(word, "-m", value)) return run(wire::What::module);
+        if (take_python_option(word, manner) || take_fork_point(word, manner)) continue;
         const string_view text = *word;
         if (text == "--help" || text == "-h" || text == "--learn") {
             return {Invocation::Form::tool, wire::What::file, nullptr, nullptr, nullptr, nullptr};
         }
-        if (!starts_with(text, "-") && !text.empty()) return bare_script(*word, python, word + 1);
+        if (!starts_with(text, "-") && !text.empty())
+            return with_manner(bare_script(*word, python, word + 1), manner);
         if (!take_option(word, "--python", python)) {
             return usage(
-                "run takes --learn and --python INTERPRETER, then --file SCRIPT, -m MODULE, --entry "
-                "MODULE:FUNCTION or SCRIPT");
+                "run takes --learn, --python INTERPRETER, --python-option=OPTION and --fork-point start, "
+                "then --file SCRIPT, -m MODULE, --entry MODULE:FUNCTION or SCRIPT");
         }
         if (python == nullptr || *python == '\0') return usage("--python needs an argument");
     }
@@ -330,19 +364,19 @@ class Resolver {
         if (target_.what == wire::What::module) note(absolute(".", storage_, target_.directory));
     }
 
-    void find_interpreter(const char* script, const char* python) {
+    void find_interpreter(const char* script, const Invocation& asked) {
         Shebang shebang(TextBuffer(room_in(storage_), wire::k_max_options));
-        if (python != nullptr) {
-            if (!split_python(python, shebang.python, shebang.options)) shebang.python = python;
-            return use_shebang(shebang);
+        if (asked.python != nullptr) {
+            if (!split_python(asked.python, shebang.python, shebang.options)) shebang.python = asked.python;
+            return use_shebang(shebang, asked);
         }
-        if (script == nullptr || !is_regular_) return use_shebang(shebang);
+        if (script == nullptr || !is_regular_) return use_shebang(shebang, asked);
         char buffer[k_shebang_size];
         string_view content;
         note(read_beginning(script, buffer, sizeof buffer, content, opened_));
-        if (needs_shell_lines(content)) return find_by_shell(script, shebang);
+        if (needs_shell_lines(content)) return find_by_shell(script, shebang, asked);
         read_shebang(content, shebang);
-        use_shebang(shebang);
+        use_shebang(shebang, asked);
     }
 
     /// A launcher that is named as a script is executed, and comes back by launch().
@@ -364,13 +398,13 @@ class Resolver {
         target_.original = keep(storage_, text).data();
         name_program(target_.original);
         if (is_regular_ && (mode_ & 0111U) == 0) note("it is not executable");
-        find_interpreter(target_.original, nullptr);
+        find_interpreter(target_.original, Invocation{});
         check_kind();
     }
 
     void check_settings() {
         if (!are_servable(target_.options))
-            note("the #! line has interpreter options that a server cannot have");
+            note("the interpreter is given options that a server cannot have");
         for (char** entry = environment_; *entry != nullptr; ++entry) {
             if (starts_with(*entry, "PYTHON")) check_setting(*entry);
         }
@@ -378,18 +412,22 @@ class Resolver {
 
  private:
     /// Hardly any script begins so; the stack that this takes would cost every other.
-    [[gnu::noinline]] void find_by_shell(const char* script, Shebang& shebang) {
+    [[gnu::noinline]] void find_by_shell(const char* script, Shebang& shebang, const Invocation& asked) {
         char buffer[k_shell_lines_size];
         string_view content;
         note(read_beginning(script, buffer, sizeof buffer, content, nullptr));
         read_shebang(content, shebang);
-        use_shebang(shebang);
+        use_shebang(shebang, asked);
     }
 
-    void use_shebang(const Shebang& shebang) {
+    void use_shebang(Shebang& shebang, const Invocation& asked) {
         kind_ = shebang.kind;
         is_direct_ = !shebang.python.empty() && shebang.python.data() == shebang.interpreter.data();
         note(shebang.plain);
+        for (std::size_t i = 0; i < asked.option_count; ++i) {
+            shebang.options.append(asked.options[i] + k_python_option.size()).append(string_view("", 1));
+        }
+        if (!shebang.options.finish()) note("the options of the interpreter are too long");
         target_.options = keep(storage_, shebang.options);
         if (!shebang.python.empty()) return find(shebang.python);
         if (!use_virtual_environment()) find("python3");
@@ -507,31 +545,27 @@ Invocation parse(char** argv) {
     return bare_script(argv[2], argv[1], argv + 3);
 }
 
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
-               int* opened) {
+Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened) {
     if (opened != nullptr) *opened = -1;
     storage.used = 0;
     Target target{};
-    target.what = what;
+    target.what = invocation.what;
+    target.fork_point = invocation.fork_point;
     Resolver resolver(environment, storage, target, opened);
-    resolver.name_program(name);
-    resolver.find_interpreter(what == wire::What::file ? name : nullptr, python);
-    resolver.check_launcher(name);
+    if (invocation.launcher != nullptr) {
+        resolver.launch(invocation.launcher, invocation.name);
+    } else {
+        resolver.name_program(invocation.name);
+        resolver.find_interpreter(target.what == wire::What::file ? invocation.name : nullptr, invocation);
+        resolver.check_launcher(invocation.name);
+    }
     resolver.check_settings();
     return target;
 }
 
-Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened) {
-    if (invocation.launcher == nullptr)
-        return resolve(invocation.what, invocation.name, invocation.python, environment, storage, opened);
-    if (opened != nullptr) *opened = -1;
-    storage.used = 0;
-    Target target{};
-    target.what = wire::What::file;
-    Resolver resolver(environment, storage, target, opened);
-    resolver.launch(invocation.launcher, invocation.name);
-    resolver.check_settings();
-    return target;
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage) {
+    return resolve(Invocation{Invocation::Form::run, what, name, python, nullptr, nullptr}, environment,
+                   storage);
 }
 
 wire::Instance instance_of(const Target& target, char** environment) {
@@ -556,6 +590,7 @@ wire::Instance instance_of(const Target& target, char** environment, gid_t group
     hash.add(target.directory);
     hash.add(target.interpreter);
     hash.add(target.options);
+    hash.add(&target.fork_point, sizeof target.fork_point);
     hash.add(&group, sizeof group);
     settings.add_to(hash);
     groups.add_to(hash);

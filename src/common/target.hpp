@@ -16,6 +16,11 @@
 
 namespace quicken {
 
+/// By this variable, the last of the environment, a Python program that runs the client in its own place
+/// (src/python) knows itself again where it is then run plainly: its value is the pid. Neither a server nor a
+/// command gets it.
+inline constexpr std::string_view k_handed_over = "QUICKEN_HANDED_OVER";
+
 /// Room for the text that a Target refers to: it must outlive the Target. The texts lie one after the other:
 /// each page that is touched costs a process that lives so shortly more than a system call.
 struct Storage {
@@ -38,16 +43,24 @@ struct Invocation {
     const char* python;  // --python, or nullptr
     char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
     const char* error;
-    const char* launcher =
-        nullptr;  // its path, if one is run (launcher.hpp); without a name it has to be read
+    // Its path, if one is run (launcher.hpp); without a name it has to be read.
+    const char* launcher = nullptr;
+    wire::ForkPoint fork_point = wire::ForkPoint::automatic;  // --fork-point
+    char** options = nullptr;      // the first of the words --python-option=OPTION, which follow one another
+    std::size_t option_count = 0;  // of them
 };
 
+// clang-format off
 /// Reads `argv` (of main, ends with nullptr). Does no system call.
-///   quicken run [--learn] [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--]
-///   [ARG...] quicken run [--learn] [--python INTERPRETER] SCRIPT [ARG...] quicken SCRIPT [ARG...] quicken
-///   "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...] quicken --launch[=ORIGINAL] LAUNCHER [ARG...]
+///   quicken run [--learn] [--python INTERPRETER] [--python-option=OPTION]... [--fork-point start]
+///               --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--] [ARG...]
+///   quicken run [as above] SCRIPT [ARG...]
+///   quicken SCRIPT [ARG...]
+///   quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
+///   quicken --launch[=ORIGINAL] LAUNCHER [ARG...]
 /// One `--` directly after the program is dropped in the first form; in the others, which are
 /// also what #! lines make, everything is the script's.
+// clang-format on
 Invocation parse(char** argv);
 
 /// What is to be run, and whether a server may run it.
@@ -56,26 +69,24 @@ struct Target {
     std::string_view name;         // absolute path with "." and empty components removed; module; entry
     std::string_view directory;    // of a module: the working directory; otherwise empty
     std::string_view interpreter;  // absolute path, its links not followed; empty if none was found
-    std::string_view options;      // interpreter options from the #! line, each ends with a NUL
-    wire::Identity script;         // of a file
-    const char* plain;             // not nullptr: only a plain run is right, and this is why
-    int interpreter_error;         // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
-    const char* original;  // of a launcher: what a plain run executes, and its argv[0]; otherwise nullptr
-    bool own_name;         // executed so, the process would have its name: no env(1), no sh(1) is between
-    bool changed;          // the original is no Python script any more
+    std::string_view options;      // interpreter options, those from the #! line first; each ends with a NUL
+    wire::ForkPoint fork_point;
+    wire::Identity script;  // of a file
+    const char* plain;      // not nullptr: only a plain run is right, and this is why
+    int interpreter_error;  // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
+    const char* original;   // of a launcher: what a plain run executes, and its argv[0]; otherwise nullptr
+    bool own_name;          // executed so, the process would have its name: no env(1), no sh(1) is between
+    bool changed;           // the original is no Python script any more
 };
 
 /// Finds the interpreter, first that applies: `python`, maybe with options (split_python()); a Python named
 /// by the script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python; python3 on PATH. Never opens
-/// anything but a regular file. Texts of the Target are NUL-terminated. `opened`: if the script is opened its
-/// fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the caller to close, who can do so when
-/// nobody waits for it; -1 otherwise.
-Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
-               int* opened = nullptr);
-
-/// The same of what parse() has read. The original of a launcher has to be a Python script: anything else is
-/// only executed, and another launcher not even that.
+/// anything but a regular file. The original of a launcher has to be a Python script: anything else is only
+/// executed, and another launcher not even that. Texts of the Target are NUL-terminated. `opened`: if the
+/// script is opened its fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the caller to close,
+/// who can do so when nobody waits for it; -1 otherwise.
 Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened = nullptr);
+Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage);
 
 /// The server for `target`: hashes it, the settings that an interpreter reads
 /// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,

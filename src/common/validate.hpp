@@ -36,6 +36,7 @@ constexpr std::size_t environ_offset(const Request& request) {
 inline const char* check_header(const Request& request, std::uint32_t& size) {
     if (request.magic != k_magic) return "not a request";
     if (request.protocol != k_protocol) return "the server speaks another version of the protocol";
+    if (request.fork_point > ForkPoint::start) return "no such fork point";
     if (request.name_length > k_max_name || request.directory_length > k_max_name ||
         request.interpreter_length > k_max_name || request.options_length > k_max_options) {
         return "a name in the request is too long";

@@ -51,6 +51,12 @@ inline constexpr std::uint32_t k_terminal_fd = 1U << 31;
 
 enum class What : std::uint32_t { file = 1, module = 2, entry = 3 };
 
+/// Where a program's prelude ends.
+enum class ForkPoint : std::uint32_t {
+    automatic = 0,  // where its source says so: a call, or `if __name__ == '__main__':`
+    start = 1,      // where it calls quicken.start(), wherever that is
+};
+
 /// Identity of a file's content as far as stat(2) tells.
 struct Identity {
     std::uint64_t device;
@@ -101,6 +107,7 @@ struct Request {
     std::uint64_t signal_mask;  // bit N-1: signal N is blocked
     Identity script;            // of a file; otherwise all 0
     Terminal modes;             // all 0 without a terminal
+    ForkPoint fork_point;
 };
 
 /// The first message of a deposit.

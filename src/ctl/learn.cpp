@@ -76,6 +76,11 @@ Choice choice_of(const Invocation& invocation) {
     if (invocation.what == wire::What::module) choice.module = name;
     if (invocation.what == wire::What::entry) choice.entry = name;
     if (invocation.python != nullptr) choice.python = invocation.python;
+    for (std::size_t i = 0; i < invocation.option_count; ++i) {
+        const std::string word = invocation.options[i];
+        choice.python_options.push_back(word.substr(word.find('=') + 1));
+    }
+    if (invocation.fork_point == wire::ForkPoint::start) choice.fork_point = "start";
     return choice;
 }
 

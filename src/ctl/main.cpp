@@ -61,6 +61,12 @@ void add_choice(CLI::App& command, Choice& choice, bool bare_script) {
     }
     command.add_option("--python", choice.python, "the Python that runs it, if not the default")
         ->type_name("INTERPRETER");
+    command
+        .add_option("--python-option", choice.python_options, "... with this option, as --python-option=-O")
+        ->type_name("OPTION");
+    command.add_option("--fork-point", choice.fork_point, "start: the server of who asks for that")
+        ->type_name("start")
+        ->check(CLI::IsMember({"start"}));
     command.final_callback([&choice, &command] {
         const int chosen =
             !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() + !choice.instance.empty();

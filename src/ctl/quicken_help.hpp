@@ -4,7 +4,7 @@
 namespace quicken::ctl {
 
 inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
-       quicken run [--learn] [--python INTERPRETER] PROGRAM [--] [ARG...]
+       quicken run [--learn] [--python INTERPRETER] [OPTION...] PROGRAM [--] [ARG...]
        quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
        quicken COMMAND [OPTION...]
 
@@ -20,6 +20,8 @@ Programs:
 Options:
   --python INTERPRETER      this Python; default: that of the script's #! line,
                             $VIRTUAL_ENV/bin/python, python3 on PATH
+  --python-option=OPTION    give that Python this option too; one a word
+  --fork-point start        run in advance up to a call of quicken.start()
   --learn                   from now on import early what most runs import late
   -h, --help                this text
   --version                 the version

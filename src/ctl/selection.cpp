@@ -78,8 +78,7 @@ Selection select_target(wire::What what, const std::string& name, const Choice& 
         throw_errno("find the script", name);
     }
     const auto storage = std::make_unique<Storage>();
-    const char* python = choice.python.empty() ? nullptr : choice.python.c_str();
-    const Target target = resolve(what, name.c_str(), python, environment, *storage);
+    const Target target = resolve(what, name, choice, environment, *storage);
     constexpr const char* k_what[] = {"", "file", "module", "entry"};
     const dropin::Subject subject{k_what[static_cast<unsigned>(what)], std::string(target.name),
                                   std::string(target.directory), ""};
@@ -92,6 +91,30 @@ Selection select_target(wire::What what, const std::string& name, const Choice& 
 }
 
 }  // namespace
+
+std::vector<std::string> manner_of(const Choice& choice) {
+    std::vector<std::string> words;
+    if (!choice.python.empty()) words.insert(words.end(), {"--python", choice.python});
+    for (const std::string& option : choice.python_options) words.push_back("--python-option=" + option);
+    if (!choice.fork_point.empty()) words.insert(words.end(), {"--fork-point", choice.fork_point});
+    return words;
+}
+
+Target resolve(wire::What what, const std::string& name, const Choice& choice, char** environment,
+               Storage& storage) {
+    std::vector<std::string> words{"quicken", "run"};
+    const std::vector<std::string> manner = manner_of(choice);
+    words.insert(words.end(), manner.begin(), manner.end());
+    constexpr const char* k_program[] = {"", "--file", "-m", "--entry"};
+    words.emplace_back(k_program[static_cast<unsigned>(what)]);
+    words.push_back(name);
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    const Invocation invocation = parse(pointers.data());
+    if (invocation.form != Invocation::Form::run) throw Error(invocation.error);
+    return quicken::resolve(invocation, environment, storage);
+}
 
 Place Place::find(char** environment) {
     std::array<char, PATH_MAX> path{};

@@ -6,10 +6,12 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/directory.hpp"
 #include "common/dropin.hpp"
 #include "common/manager.hpp"
+#include "common/target.hpp"
 
 namespace quicken::ctl {
 
@@ -17,7 +19,16 @@ namespace quicken::ctl {
 struct Choice {
     std::string file, module, entry, instance;
     std::string python;  // may be empty
+    std::vector<std::string> python_options;
+    std::string fork_point;  // "start", or empty
 };
+
+/// The words of `quicken run` that say how it is run: --python INTERPRETER and so on.
+std::vector<std::string> manner_of(const Choice& choice);
+
+/// What is run, by which interpreter. `storage` has the texts.
+Target resolve(wire::What what, const std::string& name, const Choice& choice, char** environment,
+               Storage& storage);
 
 /// The directory of the sockets and, where there is one, its user manager.
 struct Place {

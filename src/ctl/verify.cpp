@@ -41,9 +41,8 @@ void make_absolute(Choice& choice, VerifyOptions& options) {
 std::vector<std::string> quickened_arguments(const Choice& choice, const VerifyOptions& options) {
     const fs::path own = fs::read_symlink("/proc/self/exe").parent_path();
     std::vector<std::string> all{own / "quicken", "run"};
-    if (!choice.python.empty()) {
-        all.insert(all.end(), {"--python", choice.python});
-    }
+    const std::vector<std::string> manner = manner_of(choice);
+    all.insert(all.end(), manner.begin(), manner.end());
     if (!choice.file.empty()) {
         all.insert(all.end(), {"--file", choice.file});
     } else if (!choice.module.empty()) {
@@ -62,8 +61,7 @@ std::vector<std::string> plain_run(const Choice& choice, const VerifyOptions& op
                                                : wire::What::entry;
     const std::string name = choice.file + choice.module + choice.entry;  // one of them
     const auto storage = std::make_unique<Storage>();
-    const char* python = choice.python.empty() ? nullptr : choice.python.c_str();
-    const Target target = resolve(what, name.c_str(), python, environ, *storage);
+    const Target target = resolve(what, name, choice, environ, *storage);
     if (target.interpreter.empty()) {
         throw Error(std::string("find the interpreter: ") +
                     (target.plain != nullptr ? target.plain : "there is none"));
@@ -91,6 +89,8 @@ class Verification {
         for (const char* name : {"QUICKEN_VERBOSE", "QUICKEN_DISABLE"}) {
             ::unsetenv(name);
         }
+        ::setenv("INSTA_DISABLE", "1",
+                 1);  // a plain run of a script that imports instastart.auto is to be one
         plain_ = plain_run(choice, options_);
         quickened_ = quickened_arguments(choice, options_);
         Place place = Place::find(environ);

@@ -44,6 +44,8 @@ def _note_look(values, method, args):
         Arguments.keepers[_looking()] = Arguments.keepers.get(_looking(), 0) + 1
     elif method is not list.__setitem__ or args != (0, Arguments.program):
         Arguments.read = True
+        if Watch.called and not Imports.stack:
+            stop(cause_of_end())  # the rest may be all that the program does
 
 
 def _looking():

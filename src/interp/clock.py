@@ -4,8 +4,9 @@
 #
 # Who has read a clock is known from C (clock.cpp). If anybody has who is not known to throw it away, then what the
 # program's modules hold is looked through for a time between the template's start and now: names of modules, and
-# one level deeper what classes, instances, containers and defaults of functions hold. What has been made into a
-# text is found if it has the date or the time of day in it; what has been computed from it is not.
+# one level deeper what classes, instances, containers and defaults of functions hold; and the same of the local names
+# of functions from which the fork point has been called. What has been made into a text is found if it has the date or
+# the time of day in it; what has been computed from it is not.
 
 DAY, BOOT, PROCESSOR = 1, 2, 4  # clocks, as clock.cpp has them
 
@@ -203,7 +204,31 @@ def _times_kept(times, readers):
         place = _kept_in(times, name, names, name == '__main__' or id(names) in readers)
         if place is not None:
             places[name] = place
+    place = _kept_in_functions(times)
+    if place is not None:
+        places['__main__'] = place
     return places
+
+
+LOCAL_NAMES = 1  # CO_OPTIMIZED: they are no dict
+
+
+def _kept_in_functions(times):
+    """Functions that run have called the fork point."""
+    frame = sys._getframe()
+    while frame is not None:
+        code = frame.f_code
+        if code.co_flags & LOCAL_NAMES and code.co_filename != '<quicken>':
+            names = frame.f_locals
+            place = _kept_in(times, code.co_name + '()', names, True)
+            if type(names) is dict and sys.getrefcount(names) == 3:
+                # Up to 3.12 a snapshot that the frame has from now on: it would keep what the function lets go.
+                for name in code.co_varnames + code.co_cellvars + code.co_freevars:
+                    names.pop(name, None)
+            if place is not None:
+                return place
+        frame = frame.f_back
+    return None
 
 
 def set_clocks():

@@ -6,9 +6,11 @@
 // A process that the program forked itself may come here too, through the end
 // of its main: it ends as in a plain run and reports to nobody.
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "client_state.hpp"
@@ -22,6 +24,7 @@ namespace quicken::interp {
 namespace {
 
 constexpr int k_status_flush_failed = 120;  // Py_RunMain: the streams could not be flushed
+constexpr int k_client_limit = 1000;        // ms: its terminal may have been stopped
 constexpr int k_linger = 4000;  // µs, so that the kernel's tear-down does not take the client's core
 
 struct Ending {
@@ -229,8 +232,8 @@ void finish(PyObject* result) {
     close_range(0, ~0U, 0);
     const int wait_status = ending.interrupted ? SIGINT : (ending.status & 0xff) << 8;
     auto& state = template_.board->slots[command_.slot].state;
-    state.store(control::SlotState::reporting);
-    if (report(wait_status)) {
+    if (!command_.told) state.store(control::SlotState::reporting);
+    if (command_.told || report(wait_status)) {
         // What is left is ours: the terminal's hangup, which the client's end may be, is not to end it.
         sigset_t all;
         sigfillset(&all);
@@ -244,6 +247,25 @@ void finish(PyObject* result) {
     }
     if (ending.interrupted) die_interrupted();
     _exit(ending.status & 0xff);
+}
+
+// The state is changed before the report: the supervisor must not take the client's end for one that its
+// command is to share. Where the client cannot be told, it is, as ever, by the supervisor at the end.
+void end_for_client(int status) {
+    if (command_.told) return;
+    const int client = static_cast<int>(syscall(SYS_pidfd_open, command_.client, 0));
+    if (client < 0) return;
+    flush_c_stream(stdout);
+    flush_c_stream(stderr);
+    auto& state = template_.board->slots[command_.slot].state;
+    state.store(control::SlotState::reported);
+    command_.told = report(status << 8);
+    if (!command_.told) state.store(control::SlotState::taken);
+    PyThreadState* thread = py.PyEval_SaveThread();
+    pollfd ended{client, POLLIN, 0};
+    if (command_.told) poll(&ended, 1, k_client_limit);
+    close(client);
+    py.PyEval_RestoreThread(thread);
 }
 
 }  // namespace quicken::interp

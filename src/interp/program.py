@@ -13,10 +13,14 @@ def _is_name_main_test(node, ast):
 
 
 def with_fork_point(source, filename):
-    """Code of `source` with a call of the fork point as first statement of the first top-level
-    `if __name__ == '__main__'`; None if there is no such statement."""
+    """Code of `source`. If it does not call the fork point itself, with such a call as first statement of the first
+    top-level `if __name__ == '__main__'`; None if there is no such statement."""
     ast = _own_import('_ast')
     tree = compile(source, filename, 'exec', ast.PyCF_ONLY_AST, True)
+    if Watch.called or calls_start(source, tree, ast):
+        Watch.called = True
+        note_beginning(tree.body, ast)
+        return compile(tree, filename, 'exec', 0, True)
     for node in tree.body:
         if isinstance(node, ast.If) and _is_name_main_test(node.test, ast):
             break
@@ -30,6 +34,62 @@ def with_fork_point(source, filename):
     call = ast.Call(func=name, args=[], keywords=[], **place)
     node.body.insert(0, ast.Expr(value=call, **place))
     return compile(tree, filename, 'exec', 0, True)
+
+
+# A program that calls it says so in its source, or its client does for it (quicken run --fork-point start).
+
+START_MODULES = ('quicken', 'instastart.auto')
+STARTS = ('start', 'serve')
+
+
+def is_called():
+    """Whether the fork point is the program's own call of quicken.start()."""
+    return Watch.called
+
+
+def calls_start(source, tree, ast):
+    """Whether it imports one of these from one of those, and calls it."""
+    packages = (b'quicken', b'instastart') if isinstance(source, bytes) else ('quicken', 'instastart')
+    if not any(name in source for name in packages):
+        return False
+    names, called, left = set(), set(), [tree]
+    while left:
+        node = left.pop()
+        left += _nodes_of(node, ast)
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= _start_names(node, ast)
+        elif isinstance(node, ast.Call):
+            called.add(_dotted(node.func, ast))
+    return not names.isdisjoint(called)
+
+
+def _nodes_of(node, ast):
+    found = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        found += [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, ast.AST)]
+    return found
+
+
+def _start_names(node, ast):
+    """What start() and serve() are called where this import has been made."""
+    if isinstance(node, ast.Import):
+        modules = [each.asname or each.name for each in node.names if each.name in START_MODULES]
+    elif node.module in START_MODULES and not node.level:
+        return {each.asname or each.name for each in node.names if each.name in STARTS} | \
+            {name for each in node.names if each.name == '*' for name in STARTS}
+    else:
+        modules = [each.asname or each.name for each in node.names
+                   if '%s.%s' % (node.module, each.name) in START_MODULES and not node.level]
+    return {module + '.' + name for module in modules for name in STARTS}
+
+
+def _dotted(node, ast):
+    """a.b.c; None of anything else."""
+    if isinstance(node, ast.Attribute):
+        before = _dotted(node.value, ast)
+        return before and before + '.' + node.attr
+    return node.id if isinstance(node, ast.Name) else None
 
 
 def install_fork_point(fork):
@@ -154,18 +214,20 @@ def prepare_module(name, prelude, fork):
         Arguments.program = sys.argv[0] = spec.origin
         source = spec.loader.get_source(mod_name) if hasattr(spec.loader, 'get_source') else None
         cut = with_fork_point(source, code.co_filename) if source is not None else None
-        if cut is None:
+        if cut is None and not Watch.called:
             fork()
             return found
-        return mod_name, spec, cut
+        return mod_name, spec, cut or code
 
     runpy._get_module_details = details
     return program
 
 
-def prepare(what, name, code, prelude, fork):
-    """What to evaluate. `prelude`: with a fork point inside. Raises Unfit, or what compiling raises."""
+def prepare(what, name, code, prelude, fork, called):
+    """What to evaluate. `prelude`: with a fork point inside; `called`: which is a call. Raises Unfit, or what compiling
+    raises."""
     install_fork_point(fork)
+    Watch.called = bool(prelude and called)
     if not ORIGINAL_HAS_SCRIPT:
         Arguments.name_read = False  # it was -c or -m, whatever the client's is
     if what == 'file':

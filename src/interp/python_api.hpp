@@ -31,7 +31,7 @@ struct alignas(16) PyConfigStorage {
     X(PyDict_Contains) X(PyDict_DelItem) X(PyDict_GetItemString)                                            \
     X(PyDict_New) X(PyDict_SetItem) X(PyDict_SetItemString) X(PyErr_CheckSignals) X(PyErr_Clear) X(PyErr_ExceptionMatches)        \
     X(PyErr_Fetch) X(PyErr_NormalizeException) X(PyErr_Occurred) X(PyErr_PrintEx) X(PyErr_Restore) X(PyErr_SetFromErrno)          \
-    X(PyErr_SetString) X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals)                  \
+    X(PyErr_SetString) X(PyErr_WriteUnraisable) X(PyEval_EvalCode) X(PyEval_GetBuiltins) X(PyEval_GetGlobals) X(PyEval_RestoreThread) X(PyEval_SaveThread) \
     X(PyFile_WriteObject) X(PyGILState_GetThisThreadState) X(PyLong_FromVoidPtr)                            \
     X(PyFile_WriteString) X(PyGC_Collect)                                                                   \
     X(PyImport_AddModule) X(PyImport_GetImporter) X(PyImport_GetModuleDict) X(PyImport_ImportModule) X(PyImport_GetMagicNumber)        \

@@ -24,6 +24,7 @@
 #include "packet.hpp"
 #include "process_state.hpp"
 #include "questions.hpp"
+#include "spoken.hpp"
 #include "trace.hpp"
 
 namespace quicken::interp {
@@ -36,8 +37,8 @@ namespace {
 constexpr int k_max_arguments = 65536;
 
 /// Arguments of the template, as the supervisor lays them out (control.hpp): interpreter, options, guard
-/// option, guard code, what, name, instance, code, modules, learn, then the
-/// first client's sys.argv.
+/// option, guard code, what, name, instance, code, modules, learn, fork point,
+/// then the first client's sys.argv.
 struct Launch {
     int options_end;  // index of the guard option
     char** rest;
@@ -98,15 +99,16 @@ bool read_instance(const char* text) {
 bool read_arguments(int argc, char** argv, Launch& launch) {
     int i = 1;
     while (i < argc && strcmp(argv[i], control::k_guard_option) != 0) ++i;
-    if (i + 8 >= argc) return false;
+    if (i + 9 >= argc) return false;
     launch.options_end = i;
     template_.what_text = argv[i + 2];
     template_.name = argv[i + 3];
     template_.code = argv[i + 5];
     template_.modules = argv[i + 6];
     template_.learn = argv[i + 7];
-    launch.rest = argv + i + 8;
-    launch.rest_count = argc - (i + 8);
+    template_.called = *argv[i + 8] != '\0';
+    launch.rest = argv + i + 9;
+    launch.rest_count = argc - (i + 9);
     template_.what = strcmp(template_.what_text, "file") == 0     ? wire::What::file
                      : strcmp(template_.what_text, "module") == 0 ? wire::What::module
                                                                   : wire::What::entry;
@@ -161,8 +163,8 @@ void initialize_python(int count, char** plain) {
     py.PyConfig_Clear(&config);
 }
 
-/// Calls what the prelude has given quicken.after_fork, from here so that the program's frames are the only
-/// ones of a traceback. False with an exception set if one of them raised.
+/// Calls what the prelude has given quicken.after_fork, `hooks`, from here so that the program's frames are
+/// the only ones of a traceback. False with an exception set if one of them raised.
 bool call_hooks(PyObject* hooks) {
     for (Py_ssize_t i = 0; i < py.PyList_Size(hooks); ++i) {
         const Ref hook = Ref::borrow(py.PyList_GetItem(hooks, i));
@@ -172,10 +174,8 @@ bool call_hooks(PyObject* hooks) {
     return py.PyList_SetSlice(hooks, 0, py.PyList_Size(hooks), nullptr) == 0;
 }
 
-/// `hooks` is the list that the function was made with, its __self__.
-PyObject* fork_point_function(PyObject* hooks, PyObject*) {
-    fork_point();
-    if (!replay_output() || !call_hooks(hooks)) return nullptr;
+PyObject* fork_point_function(PyObject*, PyObject*) {
+    if (!reach_fork_point()) return nullptr;
     py.Py_IncRef(py.none);
     return py.none;
 }
@@ -185,6 +185,14 @@ PyMethodDef fork_point_method = {"fork_point", fork_point_function, METH_NOARGS,
 PyObject* exchange_questions_function(PyObject*, PyObject* known) {
     return py.PyLong_FromLong(exchange_questions(static_cast<unsigned>(py.PyLong_AsLong(known))));
 }
+
+PyObject* stop_function(PyObject*, PyObject* reason) {
+    char text[control::k_text];
+    text_of(Ref::borrow(reason), text, sizeof text);
+    give_up(text);
+}
+
+PyMethodDef stop_method = {"stop", stop_function, METH_O, nullptr};
 
 PyMethodDef exchange_questions_method = {"exchange_questions", exchange_questions_function, METH_O, nullptr};
 
@@ -217,8 +225,8 @@ void load_bootstrap() {
     py.PyDict_SetItemString(names, "STARTED", started.get());
     const Ref started_monotonic(py.PyLong_FromLong(template_.started_monotonic));
     py.PyDict_SetItemString(names, "STARTED_MONOTONIC", started_monotonic.get());
-    for (PyMethodDef* method :
-         {&exchange_questions_method, &watch_call_method, &unwatch_calls_method, &set_type_method}) {
+    for (PyMethodDef* method : {&stop_method, &exchange_questions_method, &watch_call_method,
+                                &unwatch_calls_method, &set_type_method}) {
         const Ref function(py.PyCFunction_NewEx(method, nullptr, nullptr));
         py.PyDict_SetItemString(names, method->ml_name, function.get());
     }
@@ -246,11 +254,12 @@ Ref prepare() {
     const Ref name(py.PyUnicode_DecodeFSDefault(template_.name));
     const Ref code(py.PyUnicode_DecodeFSDefault(template_.code));
     const Ref prelude(py.PyLong_FromLong(template_.rung == control::Rung::prelude ? 1 : 0));
-    const Ref hooks(py.PyList_New(0));
-    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, hooks.get(), nullptr));
+    template_.hooks = Ref(py.PyList_New(0));
+    const Ref fork(py.PyCFunction_NewEx(&fork_point_method, template_.hooks.get(), nullptr));
+    const Ref called(py.PyLong_FromLong(template_.called ? 1 : 0));
     PyObject* function = py.PyDict_GetItemString(template_.bootstrap.get(), "prepare");
     Ref program(py.PyObject_CallFunctionObjArgs(function, what.get(), name.get(), code.get(), prelude.get(),
-                                                fork.get(), nullptr));
+                                                fork.get(), called.get(), nullptr));
     if (!program) give_up_with_exception("before the program");
     return program;
 }
@@ -310,10 +319,11 @@ bool is_wanted_import(PyObject* arguments) {
 /// Tells bootstrap.py of the prelude's events. A hook cannot be taken back; a command's events end here.
 int note_event(const char* event, PyObject* arguments, void*) {
     __attribute__((tls_model("initial-exec"))) static thread_local bool inside = false;
+    if (*event == 'q' && is_spoken(event)) return hear(event, arguments);
     if (template_.waiting || inside) return 0;
     bool wanted = false;
-    for (const char* name :
-         {"open", "fcntl.ioctl", "subprocess.Popen", "sys.addaudithook", "builtins.input", "ctypes.dlopen"}) {
+    for (const char* name : {"open", "fcntl.ioctl", "subprocess.Popen", "sys.addaudithook", "builtins.input",
+                             "ctypes.dlopen", "sqlite3.connect", "syslog.syslog"}) {
         if (strcmp(event, name) == 0) wanted = true;
     }
     if (strcmp(event, "import") == 0) {
@@ -337,12 +347,17 @@ int note_event(const char* event, PyObject* arguments, void*) {
     return 0;
 }
 
-bool has_fork_point(const Ref& program) {
-    const Ref forks = attribute(program, "forks");
-    return forks && py.PyObject_IsTrue(forks.get()) == 1;
+bool is_true(const Ref& program, const char* name) {
+    const Ref value = attribute(program, name);
+    return value && py.PyObject_IsTrue(value.get()) == 1;
 }
 
 }  // namespace
+
+bool reach_fork_point() {
+    fork_point();
+    return replay_output() && call_hooks(template_.hooks.get());
+}
 
 Ref call_bootstrap(const char* function, PyObject* first, PyObject* second, PyObject* third,
                    PyObject* fourth) {
@@ -416,7 +431,7 @@ int template_main(int argc, char** argv, char**) {
     if (!template_.bootstrap) load_bootstrap();  // -S
     const Ref program = prepare();
     remember_identity(program);
-    const bool inside = has_fork_point(program);
+    const bool inside = is_true(program, "forks");
     if (!inside) fork_point();
     if (!inside && !replay_output()) finish(nullptr);
     PyObject* result = evaluate(program);

@@ -31,6 +31,7 @@ struct Template {
     const char* name = "";
     const char* code = "";           // of an entry
     const char* modules = "";        // to import in advance, separated by blanks
+    bool called = false;             // the client says that the fork point is a call (wire.hpp)
     const char* learn = "";          // file in which commands note what they import late, if learning is on
     unsigned terminal = 0;           // bit N: fd N (0, 1, 2) of the clients is a terminal
     unsigned rows = 0, columns = 0;  // of its window
@@ -45,6 +46,7 @@ struct Template {
     long started = 0;      // of the template, ns, by the clock that files' times are taken from
     long started_monotonic = 0;
     Ref bootstrap;  // namespace of bootstrap.py
+    Ref hooks;      // list: what the prelude has given quicken.after_fork
 };
 
 extern Template template_;
@@ -56,6 +58,7 @@ struct Command {
     pid_t supervisor = 0;
     std::uint32_t slot = 0;
     const Received* received = nullptr;  // for as long as the process lives
+    bool told = false;                   // the client has been told the end
 };
 
 extern Command command_;
@@ -66,6 +69,10 @@ int template_main(int argc, char** argv, char** environment);
 /// The fork point. In the template it never returns; in a command it returns once everything is the client's.
 void fork_point();
 
+/// fork_point(), and what is done first in a command: the prelude's output, after_fork. False with an
+/// exception set.
+bool reach_fork_point();
+
 /// In a spare: waits for a client that it fits and becomes its command. Never returns in vain: a spare
 /// that cannot go on ends. `passed`: it waits for one that somebody else has accepted.
 void serve_one(std::uint32_t slot, bool passed);
@@ -73,6 +80,10 @@ void serve_one(std::uint32_t slot, bool passed);
 /// Ends a command, or a process that the program forked itself, after its code has run.
 /// `result` is what the evaluation returned, nullptr with an exception set.
 [[noreturn]] void finish(PyObject* result);
+
+/// Tells the client of a command that it has ended with this status, and returns once the client has ended,
+/// or after a second: what the program prints from now on comes after it. Releases the GIL meanwhile.
+void end_for_client(int status);
 
 /// Tells the supervisor that this program cannot be served from this rung, and ends the template. With
 /// unfit_modules: not with the modules that it was to import in advance.

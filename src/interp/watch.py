@@ -12,6 +12,7 @@ class Watch:
     draws = False  # what is drawn counts
     seeds = 0   # of generators of its own
     hooks = ()  # that quicken.after_fork was given
+    called = False  # the prelude ends where the program says so, which may be nowhere: it may be all of the program
 
 
 def _random_state(name):
@@ -94,10 +95,36 @@ def note_event(event, arguments):
     changed would have been made or changed by every run."""
     note_output_event(event)
     if Watch.on:
+        known, Watch.reason = Watch.reason, None
         watch_event(event, arguments)
+        if Watch.called:
+            stop_before_deed(event, arguments)
+        Watch.reason = Watch.reason or known
     if Trace.on:
         trace_event(event, arguments)
 
+
+def stop_before_deed(event, arguments):
+    """Where the prelude may be all of the program: what the event tells of has not been done yet, and the run of the
+    next rung does it."""
+    if Watch.reason is not None:
+        stop(Watch.reason)
+    if event in DEEDS and not DEEDS[event](arguments):
+        stop('the prelude calls ' + event)
+
+
+# What else a program does for others to see; of a prelude up to `if __name__` some of it is found afterwards.
+DEEDS = {
+    'os.chmod': lambda arguments: is_own(arguments[0]),
+    'os.utime': lambda arguments: is_own(arguments[0]),
+    'os.chown': lambda arguments: False,
+    'os.setxattr': lambda arguments: False,
+    'os.removexattr': lambda arguments: False,
+    'socket.sendto': lambda arguments: False,
+    'socket.sendmsg': lambda arguments: False,
+    'sqlite3.connect': lambda arguments: arguments[0] in ('', ':memory:'),
+    'syslog.syslog': lambda arguments: False,
+}
 
 # Whether what a call changes is known to be safe, of its arguments.
 CHANGES = {
@@ -141,7 +168,7 @@ def watch_event(event, arguments):
         writes = isinstance(flags, int) and flags & (posix.O_WRONLY | posix.O_RDWR)
         if writes and not _is_opened_within(path, flags) and not is_reproducible_write(path, flags):
             Watch.reason = 'the prelude writes ' + repr(path)
-        elif path in ('/dev/tty', b'/dev/tty'):
+        elif path == (b'/dev/tty' if isinstance(path, bytes) else '/dev/tty'):  # not both: BytesWarning (-bb)
             Watch.reason = 'the prelude opens /dev/tty'
     elif event[:9] == 'tempfile.':
         Watch.temporary_made = True

@@ -235,8 +235,7 @@ void Pool::signal_commands(int signal) const {
 
 /// A client that stops because its command has stopped is not followed. If it goes on just when it is looked
 /// at, its command may be stopped in vain: the next look mends that. A client's pid can have become another
-/// process's only once the client has ended, and its command with it: that is ended on the connection's
-/// hangup, stopped or not.
+/// process's only once the client has ended: on the connection's hangup its command is ended, or forgets it.
 void Pool::follow_clients() {
     for (auto& [pid, child] : children_) {
         if (!child.command || child.client <= 0) continue;
@@ -304,11 +303,16 @@ void Pool::handed_over(const control::Message& message, Fd connection) {
 /// The client closed its end: because it was told the end of the command, or because it was killed. A signal
 /// that it could have passed on it would have passed on, so the command gets what killed it.
 /// One that is about to report is past all effects, and is left to note what it has learned.
+/// One that has said so may go on without its client (quicken.done), whom it follows no longer.
 void Pool::client_gone(pid_t pid) {
     const auto found = children_.find(pid);
     if (found == children_.end()) return;
-    found->second.hangup.reset();
-    if (board_.state(found->second.slot) == control::SlotState::taken) kill(pid, SIGKILL);
+    Child& child = found->second;
+    child.hangup.reset();
+    child.client = 0;
+    if (board_.state(child.slot) == control::SlotState::taken) kill(pid, SIGKILL);
+    if (child.held) kill(pid, SIGCONT);
+    child.held = false;
 }
 
 void Pool::report(const Child& child, const siginfo_t& info) const {

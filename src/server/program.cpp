@@ -106,6 +106,10 @@ const char* Program::what() const {
     return request.what == wire::What::module ? "module" : "entry";
 }
 
+const char* Program::fork_point() const {
+    return request.fork_point == wire::ForkPoint::start ? "start" : "";
+}
+
 wire::Instance Program::expected_instance() const {
     Target target{};
     target.what = request.what;
@@ -113,6 +117,7 @@ wire::Instance Program::expected_instance() const {
     target.directory = directory_name();
     target.interpreter = interpreter();
     target.options = {body.data() + wire::options_offset(request), request.options_length};
+    target.fork_point = request.fork_point;
     std::vector<char*> variables;
     for (const char* entry : environment()) variables.push_back(const_cast<char*>(entry));
     variables.push_back(nullptr);

@@ -37,6 +37,8 @@ struct Program {
     const char* variable(std::string_view variable_name) const;
     /// "file", "module" or "entry".
     const char* what() const;
+    /// "start", or "" where the source says it.
+    const char* fork_point() const;
     /// The instance that this request must be for, by the server's own groups.
     wire::Instance expected_instance() const;
 };

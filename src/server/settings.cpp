@@ -44,11 +44,13 @@ std::string open_log(const char* path) {
 }  // namespace
 
 double idle_timeout_of(const Program& program) {
-    const char* text = program.variable("QUICKEN_IDLE_TIMEOUT");
-    if (text == nullptr || *text == '\0') return k_default_idle_timeout;
-    const auto seconds = parse_seconds(text);
-    if (!seconds) log(Level::warning, "QUICKEN_IDLE_TIMEOUT={}: not a number of seconds", text);
-    return seconds.value_or(k_default_idle_timeout);
+    for (const char* name : {"QUICKEN_IDLE_TIMEOUT", "INSTA_TIMEOUT"}) {
+        const char* text = program.variable(name);
+        if (text == nullptr || *text == '\0') continue;
+        if (const auto seconds = parse_seconds(text)) return *seconds;
+        log(Level::warning, "{}={}: not a number of seconds", name, text);
+    }
+    return k_default_idle_timeout;
 }
 
 std::string open_log_of(const Program& program) {

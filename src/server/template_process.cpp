@@ -76,9 +76,10 @@ std::vector<std::string> plan_arguments(const Program& program, const Advance& a
     format(program.request.instance, instance);
     std::vector<std::string> arguments{std::string(program.interpreter())};
     for (const char* option : program.options()) arguments.emplace_back(option);
-    for (std::string text : {std::string(control::k_guard_option), std::string(control::k_guard_code),
-                             std::string(program.what()), std::string(program.name()), std::string(instance),
-                             code_of(program), advance.modules(), advance.learning()}) {
+    for (std::string text :
+         {std::string(control::k_guard_option), std::string(control::k_guard_code),
+          std::string(program.what()), std::string(program.name()), std::string(instance), code_of(program),
+          advance.modules(), advance.learning(), std::string(program.fork_point())}) {
         arguments.push_back(std::move(text));
     }
     // Only sys.argv[0]: the rest is this client's own, and may be secret.

@@ -76,6 +76,10 @@ class Leader {
             case Kind::guard:
                 guarded_ = fd;
                 return;
+            case Kind::leave:
+                end_anchor();
+                set_foreground(sys::getpid());
+                return answer({Kind::leave, 0});
             case Kind::release:
                 sys::close(guarded_);
                 guarded_ = -1;
@@ -111,9 +115,10 @@ class Leader {
         if (group_ == command_) sys::setpgid(anchor_, command_);
         ended_ = sys::pidfd_open(command_);
         if ((membership & k_foreground) != 0) set_foreground(group_);
-        const Message answer{Kind::attach, static_cast<std::uint32_t>(group_)};
-        sys::write(socket_, &answer, sizeof answer);
+        answer({Kind::attach, static_cast<std::uint32_t>(group_)});
     }
+
+    void answer(const Message& message) const { sys::write(socket_, &message, sizeof message); }
 
     static void set_foreground(pid_t group) {
         const int terminal = sys::open("/dev/tty", O_RDWR | O_CLOEXEC);

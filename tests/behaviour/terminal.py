@@ -68,7 +68,7 @@ def kill(number):
 
 def kill_server(session):
     if session.quickened and not LAUNCHER:
-        os.kill(session.bed.server_pid(session.script, env=session.env), signal.SIGKILL)
+        os.kill(session.status()["pid"], signal.SIGKILL)
 
 
 def hang_up(session):
@@ -471,8 +471,22 @@ class Session:
         except OSError:
             return b""
 
+    @staticmethod
+    def program(prelude, main):
+        """Its text. A main part that starts with a line break is indented if it is not; any other has one first line."""
+        if re.match(r"\n\S", main):
+            main = main.strip("\n").replace("\n", "\n    ")
+        return f"{prelude}\nif __name__ == '__main__':\n    {main}\n"
+
+    def launcher(self):
+        return [harness.PYTHON] if not self.quickened else LAUNCHER or self.bed.quick_argv([])
+
+    def status(self):
+        """What the server says of itself."""
+        return self.bed.status(self.script, env=self.env)
+
     def start(self):
-        launcher = [harness.PYTHON] if not self.quickened else LAUNCHER or self.bed.quick_argv([])
+        launcher = self.launcher()
         run = os.path.join(self.bed.home, "run")
         with open(run, "w") as file:
             file.write(f'#!/bin/sh\nexec {shlex.join(launcher)} "$@"\n')
@@ -537,7 +551,7 @@ class Session:
         others = set(screen.processes(self.terminal.mark)) - harness.processes_of(self.bed.runtime)
         left = [f"{pid}: {harness.command_line(pid)}" for pid in others if harness.process_state(pid)]
         if self.quickened and not LAUNCHER and self.options.get("served", 1):
-            running = self.bed.status(self.script, env=self.env).get("commands_running")
+            running = self.status().get("commands_running")
             left += [f"{running} commands of the server"] if running else []
         return left
 
@@ -551,13 +565,6 @@ class Session:
         return files
 
 
-def program(prelude, main):
-    """Its text. A main part that starts with a line break is indented if it is not; any other has one first line."""
-    if re.match(r"\n\S", main):
-        main = main.strip("\n").replace("\n", "\n    ")
-    return f"{prelude}\nif __name__ == '__main__':\n    {main}\n"
-
-
 def differences(expected, actual, what):
     for name in expected:
         if expected[name] != actual.get(name):
@@ -566,12 +573,12 @@ def differences(expected, actual, what):
 
 
 def count(session):
-    return 0 if LAUNCHER else session.bed.commands_run(session.script, env=session.env)
+    return 0 if LAUNCHER else int(session.status().get("commands_run") or 0)
 
 
-def compare(bed, prelude, main, steps, options):
+def compare(bed, prelude, main, steps, options, Session=Session):
     """What is wrong, or an empty text."""
-    bed.write("prog", program(prelude, main).encode())
+    bed.write("prog", Session.program(prelude, main).encode())
     for name, text in options.get("files", {}).items():
         bed.write(name, text.encode())
     expected, before = None, 0
@@ -593,11 +600,11 @@ def compare(bed, prelude, main, steps, options):
     return f"the warm run was not the server's: it counted {before} commands before and {count(session)} after, not {wanted}"
 
 
-def job(activation, index):
+def job(activation, index, Session=Session):
     """As compare(), with a bed of its own."""
     bed = harness.Bed(activation)
     try:
-        wrong = compare(bed, *CASES[index][1:])
+        wrong = compare(bed, *CASES[index][1:], Session=Session)
     except Exception:  # of another process, perhaps: there the text is all that is left of it
         wrong = traceback.format_exc()
     try:

@@ -21,13 +21,13 @@ import unittest
 
 CLIENT, PRINT_TARGET = (os.path.abspath(path) for path in sys.argv[1:3])
 
-REQUEST = struct.Struct("=II16s10IQQQQqq44s4x")
+REQUEST = struct.Struct("=II16s10IQQQQqq44sI")
 INHERITED = struct.Struct("=II")
 REPLY = struct.Struct("=IiiI")
 WARMING, RETRY, REFUSED, FAILED, STARTED, STOPPED, EXITED = range(1, 8)
 FIELDS = ("magic protocol instance what name_length directory_length interpreter_length "
           "options_length argc argv_length envc environ_length terminal signal_mask device inode size mtime_s mtime_ns "
-          "modes").split()
+          "modes fork_point").split()
 
 
 class Request:
@@ -224,6 +224,7 @@ class RequestTest(unittest.TestCase):
             self.assertEqual((request.magic, request.protocol, request.what, request.streams, request.numbers),
                              (0x314B4351, 5, 1, 7, []))
             self.assertEqual(request.instance.hex(), os.path.basename(bed.path())[:32])
+            self.assertEqual(request.fork_point, 0)
             self.assertEqual((request.name, request.directory, request.interpreter, request.options),
                              (bed.script.encode(), b"", b"/usr/bin/python3", b""))
             self.assertEqual(request.argv, [bed.script.encode(), b"a b", b"", b"\xff\n"])
@@ -234,6 +235,27 @@ class RequestTest(unittest.TestCase):
             connection.reply(STARTED, pid=2**22 + 1)
             connection.reply(EXITED, 7 << 8)
             self.assertEqual(bed.finish(client), (7, b"", b"quicken: warm run\n"))
+
+    def test_manner(self):
+        """How it is run is part of the request, and of the instance."""
+        manner = ["--python", "/usr/bin/python3", "--python-option=-W", "--python-option=error", "--fork-point", "start"]
+        with Bed() as bed:
+            bed.command = ["run", *manner, "--file", bed.script]
+            client, connection, request = bed.listen().serve()
+            self.assertEqual((request.options, request.fork_point), (b"-W\0error\0", 1))
+            connection.reply(REFUSED)
+            self.assertEqual(bed.finish(client)[:2], (0, b"plain\n"))
+
+    def test_mark(self):
+        """That a program has handed itself over is known to its plain run alone."""
+        with Bed(QUICKEN_HANDED_OVER="1") as bed:
+            with open(bed.script, "w", encoding="utf-8") as file:
+                file.write("#!/usr/bin/python3\nimport os\nprint(os.environ['QUICKEN_HANDED_OVER'])\n")
+            client, connection, request = bed.listen().serve()
+            self.assertNotIn(b"QUICKEN_HANDED_OVER=1", request.environ)
+            self.assertEqual(len(request.environ), len(bed.environment) - 1)
+            connection.reply(REFUSED)
+            self.assertEqual(bed.finish(client)[:2], (0, b"1\n"))
 
     def test_module_and_entry(self):
         for command, expected in ((("run", "--python", "/usr/bin/python3", "-m", "json.tool"),

@@ -11,8 +11,7 @@ int main(int, char** argv) {
     const quicken::Invocation invocation = quicken::parse(argv);
     if (invocation.form != quicken::Invocation::Form::run) return 2;
     static quicken::Storage storage;
-    const quicken::Target target =
-        quicken::resolve(invocation, environ, storage);
+    const quicken::Target target = quicken::resolve(invocation, environ, storage);
     char directory[4096];
     if (!quicken::socket_directory(environ, directory, sizeof directory)) return 1;
     char id[33];

@@ -156,6 +156,16 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"--launch=/a"}, Form::usage, {}, {}, {}, {}},
         {{"--launch"}, Form::usage, {}, {}, {}, {}},
         {{"--launched", "x"}, Form::usage, {}, {}, {}, {}},
+        {{"run", "--fork-point", "start", "-m", "m", "a"}, Form::run, What::module, "m", "", {"a"}},
+        {{"run", "--fork-point", "end", "-m", "m"}, Form::usage, {}, {}, {}, {}},
+        {{"run", "--fork-point"}, Form::usage, {}, {}, {}, {}},
+        {{"run", "--python-option=-O", "--python=p", "-m", "m"}, Form::run, What::module, "m", "p", {}},
+        {{"run", "--python-option=-O", "--python=p", "--python-option=-B", "-m", "m"},
+         Form::usage,
+         {},
+         {},
+         {},
+         {}},
     };
     for (const Row& row : rows) {
         std::vector<std::string> words = row.words;
@@ -495,6 +505,27 @@ BOOST_AUTO_TEST_CASE(working_directory_without_path) {
     BOOST_TEST(resolve(What::entry, "a:b", "/opt/python", {}).plain == "");
 }
 
+// Options of the command line come after those of the #! line; the ones that no server has make a plain run.
+BOOST_AUTO_TEST_CASE(options_of_the_command_line) {
+    const Directory directory;
+    const std::string script = directory.file("s", "#!/opt/python -u\n");
+    const auto options = [](std::vector<std::string> words, const char* expected) {
+        words.insert(words.begin(), {"quicken", "run"});
+        Strings argv(std::move(words));
+        Strings environment(std::vector<std::string>{"PATH=/usr/bin"});
+        const auto storage = std::make_unique<quicken::Storage>();
+        const quicken::Target target = quicken::resolve(quicken::parse(argv), environment, *storage);
+        std::string text;
+        for (const char c : target.options) text += c == '\0' ? '|' : c;
+        BOOST_TEST(text == expected);
+        return target.plain == nullptr;
+    };
+    BOOST_TEST(options({"--python-option=-X", "--python-option=dev", "--file", script}, "-u|-X|dev|"));
+    BOOST_TEST(options({"--python", "/opt/own", "--python-option=-O", "--file", script}, "-O|"));
+    BOOST_TEST(!options({"--python", "/opt/own", "--python-option=-i", "--file", script}, "-i|"));
+    BOOST_TEST(!options({"--python-option=" + std::string(5000, 'O'), "--file", script}, ""));
+}
+
 // Everything that makes another server makes another instance, and nothing else.
 BOOST_AUTO_TEST_CASE(instances) {
     const Directory directory;
@@ -524,6 +555,10 @@ BOOST_AUTO_TEST_CASE(instances) {
         resolve(What::file, directory.file("m", "#!/opt/python -u\n"), nullptr, base),
     };
     for (const Resolved& other : others) all.insert(instance(other.target, base));
+    quicken::Target called = module.target;
+    called.fork_point = quicken::wire::ForkPoint::start;
+    all.insert(instance(called, base));
+    ++count;
     fs::create_directory("sub");
     fs::current_path("sub");
     all.insert(instance(resolve(What::module, "m", "/opt/python", base).target, base));

@@ -19,14 +19,16 @@ already imported.
 """
 
 import builtins
+import sys
 
-__all__ = ['after_fork', 'warming']
+__all__ = ['after_fork', 'done', 'serve', 'start', 'warming']
 __version__ = '@PROJECT_VERSION@'
 
 # For type checkers alone, which take this for true (PEP 484): typing is slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, TypeVar
+    from types import TracebackType
+    from typing import Any, Callable, Optional, Type, TypeVar
 
     _Function = TypeVar('_Function', bound=Callable[[], Any])
 
@@ -56,6 +58,57 @@ warming = _Warming()
 
 A prelude can leave to main what must not be done in advance: `if not quicken.warming: connect()`.
 """
+
+
+def start() -> None:
+    """The fork point: what comes before is run in advance, once for many runs, and every run begins here.
+
+    May be called anywhere, also in functions and in imported modules; from the
+    second time on it does nothing, as always in a plain run. It is the fork
+    point if the script itself imports it and calls it, or if the program is
+    run by `quicken run --fork-point start` or through instastart.auto: then
+    `if __name__ == '__main__':` is none.
+    """
+    sys.audit('quicken.start')
+
+
+def done(status: int = 0) -> None:
+    """Ends the command for whoever has started it, with this exit status, and returns: the rest of the program goes on
+    in the background.
+
+    Standard output and standard error are flushed first. What is printed later
+    still goes where it went, to the terminal as well; nothing can be read from
+    a terminal any more. The first call counts. In a plain run there is nobody
+    to tell: it flushes, and the status is that of the program's own end.
+    """
+    if not isinstance(status, int):
+        raise TypeError('the status has to be an int')
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    sys.audit('quicken.done', status)
+
+
+class _Serving:
+    def __init__(self, autodone: bool) -> None:
+        self._autodone = autodone
+
+    def __enter__(self) -> None:
+        start()
+
+    def __exit__(self, kind: 'Optional[Type[BaseException]]', value: 'Optional[BaseException]',
+                 traceback: 'Optional[TracebackType]') -> None:
+        if kind is None and self._autodone:
+            done()
+
+
+def serve(autodone: bool = True) -> _Serving:
+    """A context: start() where it is entered and, with `autodone`, done() where it is left.
+
+    An exception that leaves it is not the end of the command: whatever the
+    program makes of it is, as in a plain run.
+    """
+    return _Serving(autodone)
 
 
 def after_fork(function: '_Function') -> '_Function':
