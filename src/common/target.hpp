@@ -34,15 +34,21 @@ struct Invocation {
     };
     Form form;
     wire::What what;
-    const char* name;    // script, module or entry, as typed
+    const char* name;    // script, module or entry, as typed; of a shared interpreter --preload, or nullptr
     const char* python;  // --python, or nullptr
     char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
     const char* error;
+    const char* link = nullptr;  // of a shared interpreter: the Python by whose name we were called
 };
+
+/// argv[0] of the activator, and of the client that it becomes; a Link's name follows behind a ':'.
+inline constexpr const char* k_activate_name = "quicken-activate";
+inline constexpr const char* k_activated_name = "quicken-activated";
 
 /// Reads `argv` (of main, ends with nullptr). Does no system call.
 ///   quicken run [--learn] [--python INTERPRETER] --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--]
 ///   [ARG...] quicken SCRIPT [ARG...]
+///   quicken python [--preload NAME,...] [--python INTERPRETER] WORD..., or by a link: python3 WORD...
 /// One `--` directly after the program is dropped in the first form; in the
 /// second, which is also what a #! line makes, everything is the script's.
 Invocation parse(char** argv);
@@ -50,13 +56,14 @@ Invocation parse(char** argv);
 /// What is to be run, and whether a server may run it.
 struct Target {
     wire::What what;
-    std::string_view name;         // absolute path with "." and empty components removed; module; entry
+    std::string_view name;         // absolute path with "." and empty components removed; module; entry; of a
+                                   // shared interpreter what it imports first, with blanks between
     std::string_view directory;    // of a module: the working directory; otherwise empty
     std::string_view interpreter;  // absolute path, its links not followed; empty if none was found
-    std::string_view options;      // interpreter options from the #! line, each ends with a NUL
-    wire::Identity script;         // of a file
-    const char* plain;             // not nullptr: only a plain run is right, and this is why
-    int interpreter_error;         // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
+    std::string_view options;  // interpreter options from the #! or the command line, each ends with a NUL
+    wire::Identity script;     // of a file
+    const char* plain;         // not nullptr: only a plain run is right, and this is why
+    int interpreter_error;     // errno if the interpreter is empty, `plain` is then "NAME: cause"; else 0
 };
 
 /// Finds the interpreter, first that applies: `python`; a Python named by the
@@ -67,6 +74,10 @@ struct Target {
 /// caller to close, who can do so when nobody waits for it; -1 otherwise.
 Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage,
                int* opened = nullptr);
+/// The same of a command line. The Python that a link names is looked for along PATH; what is a link to
+/// quicken is not found there. The options of a shared interpreter, and whether it is to run a program, are
+/// in its arguments.
+Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened = nullptr);
 
 /// The server for `target`: hashes it, the settings that an interpreter reads
 /// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,

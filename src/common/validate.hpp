@@ -70,7 +70,7 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
         return "the request's strings are malformed";
     }
     const std::uint32_t what = static_cast<std::uint32_t>(request.what);
-    if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
+    if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::python)) {
         return "the request names nothing that can be run";
     }
     if ((request.terminal & ~(7U | k_has_terminal | k_foreground)) != 0 ||

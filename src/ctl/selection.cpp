@@ -80,7 +80,7 @@ Selection select_target(wire::What what, const std::string& name, const Choice& 
     const auto storage = std::make_unique<Storage>();
     const char* python = choice.python.empty() ? nullptr : choice.python.c_str();
     const Target target = resolve(what, name.c_str(), python, environment, *storage);
-    constexpr const char* k_what[] = {"", "file", "module", "entry"};
+    constexpr const char* k_what[] = {"", "file", "module", "entry", "python"};
     const dropin::Subject subject{k_what[static_cast<unsigned>(what)], std::string(target.name),
                                   std::string(target.directory), ""};
     if (target.plain != nullptr) {
@@ -137,6 +137,9 @@ std::string describe(const dropin::Subject& subject) {
     const std::string name = dropin::printable(subject.name);
     if (subject.what == "module") {
         return "-m " + name + " in " + dropin::printable(subject.directory);
+    }
+    if (subject.what == "python") {
+        return name.empty() ? "a shared interpreter" : "a shared interpreter with " + name;
     }
     return subject.what == "entry" ? "--entry " + name : name;
 }

@@ -14,6 +14,7 @@
 #include "client_state.hpp"
 #include "common/wire.hpp"
 #include "pretouch.hpp"
+#include "shared.hpp"
 #include "template.hpp"
 
 namespace quicken::interp {
@@ -57,7 +58,7 @@ int system_exit_status(PyObject* value) {
 /// flush_io of CPython, after a script, not after a module or the code of an entry, and before its exception
 /// is told: what fails is told at the end, when the streams are flushed for good.
 void flush_after_script() {
-    if (template_.what != wire::What::file) return;
+    if (template_.what != wire::What::file && !is_shared_script()) return;
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     py.PyErr_Fetch(&type, &value, &traceback);
     for (const char* name : {"stderr", "stdout"}) {

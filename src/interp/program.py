@@ -166,6 +166,9 @@ def prepare_module(name, prelude, fork):
 def prepare(what, name, code, prelude, fork):
     """What to evaluate. `prelude`: with a fork point inside. Raises Unfit, or what compiling raises."""
     install_fork_point(fork)
+    if what == 'python':
+        forget_fork_point()
+        return prepare_shared()
     if not ORIGINAL_HAS_SCRIPT:
         Arguments.name_read = False  # it was -c or -m, whatever the client's is
     if what == 'file':

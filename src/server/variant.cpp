@@ -44,7 +44,8 @@ void Variant::open_requests() {
 
 void Variant::warm() {
     advance_.begin(learning_path(program_->variable("XDG_STATE_HOME"), program_->variable("HOME"),
-                                 common_.place.instance));
+                                 common_.place.instance),
+                   program_->preloads());
     start_template(control::Rung::prelude);
 }
 
