@@ -43,6 +43,7 @@ def preload(text):
 def _preload_one(name):
     """None, or why it must not be."""
     printed_before, state = printed(), _state()
+    known = set(sys.modules)
     flags = [getattr(owner, flag) for owner, flag, *_rest in FLAGS]
     try:
         load_toolkit(name) or ORIGINAL_IMPORT(name)
@@ -57,6 +58,8 @@ def _preload_one(name):
             return words or getattr(owner, flag).replace('the prelude ', '')
     if _random_used():
         return 'seeds or uses random numbers'
+    if uses_gtk(set(sys.modules) - known):
+        return 'imports GTK, which is not connected to a display before a program imports it'
     return _changed(STATE_WORDS[5:], state[5:], _state()[5:])  # fds and threads
 
 
@@ -74,6 +77,9 @@ def _note_places():
 
 # --- in the command
 
+OTHER_GTK = 'the program asks for another version of GTK than the one that was preloaded'
+
+
 def take_line(kind, value, first):
     Shared.kind, Shared.value, Shared.first = kind, value, first
 
@@ -88,15 +94,24 @@ def shared_arguments(words):
 
 def begin_script():
     """What precedes the program's code. None, or why this process must not run it: nothing has happened yet."""
+    reason = _begin_kind()
+    if reason is None:
+        hide_gtk()
+    return reason
+
+
+def _begin_kind():
     if Shared.kind == 'file':
         return _begin_file()
     if Shared.kind == 'code':
         if sys.version_info >= (3, 13):
             return 'this Python keeps the text of -c for tracebacks'
         try:
-            Shared.value.encode()
+            source = Shared.value.encode()
         except UnicodeError:
             return 'the text of -c is not UTF-8'
+        if other_gtk(source):
+            return OTHER_GTK
         return _begin_at('')
     try:
         return _begin_at(posix.getcwd())
@@ -130,9 +145,11 @@ def _begin_file():
 def _begin_plain_file(path):
     import _frozen_importlib_external
     with io.open_code(path) as file:
-        start = file.read(2)
-    if path.endswith('.pyc') or start == _compiled_magic()[:2]:
+        source = file.read(-1 if Gtk.version else 2)
+    if path.endswith('.pyc') or source[:2] == _compiled_magic()[:2]:
         return 'a compiled script'
+    if other_gtk(source):
+        return OTHER_GTK
     main = sys.modules['__main__'].__dict__
     main['__file__'] = path
     main['__cached__'] = None
