@@ -10,6 +10,7 @@
 #include "common/error.hpp"
 #include "common/version.hpp"
 #include "ctl/commands.hpp"
+#include "ctl/preload.hpp"
 #include "ctl/quicken_help.hpp"
 
 namespace quicken::ctl {
@@ -25,6 +26,7 @@ struct Options {
     ExplainOptions explain;
     VerifyOptions verify;
     std::string learning;  // "on" or "off"
+    PreloadOptions preload;
 };
 
 std::string instance_error(const std::string& text) {
@@ -106,6 +108,33 @@ void add_verify(CLI::App& app, Options& options) {
         ->check(CLI::Range(0.001, 1e6));
 }
 
+void add_preload(CLI::App& app, Options& options) {
+    CLI::App* command =
+        app.add_subcommand("preload", "what `quicken python` imports in advance")->group("Commands");
+    command->get_formatter()->column_width(32);
+    command->footer("Toolkits have names of their own: gtk, gtk4, qt, qt6.");
+    command->require_subcommand(1);
+    PreloadOptions& preload = options.preload;
+    for (const auto& [name, about] : {std::pair("add", "have these imported from now on"),
+                                      std::pair("remove", "no longer"), std::pair("list", "print them")}) {
+        CLI::App* action = command->add_subcommand(name, about);
+        action->footer("");
+        action->final_callback([&preload, action] { preload.action = action->get_name(); });
+        if (action->get_name() == "list") {
+            action->add_flag("--json", preload.json, "one JSON array");
+            continue;
+        }
+        action->add_option("modules", preload.names, "names of modules or toolkits")
+            ->required()
+            ->type_name("NAME");
+        if (action->get_name() == "add") {
+            action
+                ->add_option("--python", preload.python, "the Python that must find them, if not the default")
+                ->type_name("INTERPRETER");
+        }
+    }
+}
+
 void build(CLI::App& app, Options& options) {
     app.get_formatter()->column_width(32);
     app.get_formatter()->label("SUBCOMMAND", "COMMAND");
@@ -134,11 +163,15 @@ void build(CLI::App& app, Options& options) {
         ->required()
         ->type_name("on|off")
         ->check(CLI::IsMember({"on", "off"}));
+    add_preload(app, options);
     add_command(app, "list", "all servers, and sockets that would start one", options)
         .add_flag("--json", options.json, "one JSON array");
 }
 
 int run_command(const std::string& name, const Options& options) {
+    if (name == "preload") {
+        return preload(options.preload);
+    }
     Place place = Place::find(environ);
     if (name == "list") {
         return list(place, options.json);

@@ -5,10 +5,15 @@ namespace quicken::ctl {
 
 inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
        quicken run [--learn] [--python INTERPRETER] PROGRAM [--] [ARG...]
+       quicken python [--preload NAME,...] [--python INTERPRETER] PYTHON-ARG...
        quicken COMMAND [OPTION...]
 
 Runs a Python program as `python3 SCRIPT` does, only sooner: the first run warms
 a server, every later run is a fork of it. Also as #!/usr/bin/env quicken.
+
+As `quicken python` all scripts share one server, which has modules imported
+(quickenctl preload); what follows is as after python3. A link to quicken whose
+name is python3 does the same.
 
 Programs:
   --file SCRIPT             a script
@@ -23,7 +28,7 @@ Options:
   --version                 the version
 
 Commands (see quickenctl --help):
-  status, explain, verify, stop, restart, is-active, learn, list
+  status, explain, verify, stop, restart, is-active, learn, preload, list
 
 Environment:
   QUICKEN_VERBOSE=1         say on stderr why a program is run plainly
