@@ -13,7 +13,7 @@ constexpr const char* k_option = "an interpreter option asks for something else 
 bool is_servable_setting(string_view text) {
     string_view name = text;
     name = take_until(name, '=');
-    for (const string_view known : {"utf8", "int_max_str_digits", "no_debug_ranges", "pycache_prefix",
+    for (const string_view known : {"utf8", "int_max_str_digits", "no_debug_ranges",
                                     "warn_default_encoding", "frozen_modules"}) {
         if (name == known) return true;
     }
@@ -46,7 +46,7 @@ class Reader {
         char* const first = letter;
         for (; *letter != '\0'; ++letter) {
             if (!contains("cmWX", *letter)) {
-                if (contains("bBEIOPqRsStu", *letter)) continue;
+                if (contains("BEIOPqRstu", *letter)) continue;
                 no_program(k_option);
                 return false;
             }

@@ -43,7 +43,7 @@ def preload(text):
 def _preload_one(name):
     """None, or why it must not be."""
     printed_before, state = printed(), _state()
-    known = set(sys.modules)
+    known, used = set(sys.modules), _used_generators()
     flags = [getattr(owner, flag) for owner, flag, *_rest in FLAGS]
     try:
         load_toolkit(name) or ORIGINAL_IMPORT(name)
@@ -56,11 +56,15 @@ def _preload_one(name):
     for before, (owner, flag, _nothing, words) in zip(flags, FLAGS):
         if getattr(owner, flag) != before:
             return words or getattr(owner, flag).replace('the prelude ', '')
-    if _random_used():
+    if _used_generators() != used:
         return 'seeds or uses random numbers'
     if uses_gtk(set(sys.modules) - known):
         return 'imports GTK, which is not connected to a display before a program imports it'
     return _changed(STATE_WORDS[5:], state[5:], _state()[5:])  # fds and threads
+
+
+def _used_generators():
+    return [name for name, fresh in Watch.random_states.items() if _random_state(name) != fresh]
 
 
 def _note_places():
@@ -133,7 +137,7 @@ def _has_path_entry():
 def _begin_file():
     path = Shared.value
     if path[0] != '/' and sys.version_info >= (3, 9):
-        path = posix.getcwd() + '/' + (path[2:] if path[:2] == './' else path)
+        path = posix.getcwd() + '/' + path
     importer = _importer(path)
     if importer is not None:
         Shared.package = True
