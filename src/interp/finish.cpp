@@ -184,6 +184,7 @@ bool flush_streams() {
 [[noreturn]] void finish_forked_child(const Ending& ending) {
     int status = ending.status;
     if (py.Py_FinalizeEx() < 0) status = k_status_flush_failed;
+    py.Py_DecRef = [](PyObject*) {};  // exit(3) destroys static references, to what is gone
     if (ending.interrupted) die_interrupted();
     exit(status);
 }

@@ -66,7 +66,7 @@ PyObject* run_code(PyObject* names) {
     constexpr int k_ignore_cookie = 0x0800;  // PyCF_IGNORE_COOKIE, of Python/cpython/compile.h
     struct {                                 // PyCompilerFlags, the same in every version since 3.8
         int flags, feature_version;
-    } settings{k_ignore_cookie, minor_version()};
+    } settings{minor_version() < 10 ? 0 : k_ignore_cookie, minor_version()};  // as Py_RunMain has it
     const std::size_t length = strlen(line.value);
     auto* text = static_cast<char*>(malloc(length + 2));
     if (text == nullptr) return nullptr;

@@ -202,7 +202,8 @@ def _is_package(path):
 
 
 def _shadowed_in(importer):
+    find = getattr(importer, 'find_spec', None) or importer.find_module  # an archive's, before 3.10
     for name in Shared.places:
-        if importer.find_spec(name) is not None:
+        if find(name) is not None:
             return 'the program has a %s of its own, which is found before the one that was preloaded' % name
     return None
