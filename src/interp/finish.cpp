@@ -27,6 +27,7 @@ constexpr int k_linger = 4000;  // µs, so that the kernel's tear-down does not 
 struct Ending {
     int status = 0;
     bool interrupted = false;  // by KeyboardInterrupt: dies by SIGINT
+    bool exited = false;       // by SystemExit
 };
 
 /// handle_system_exit of CPython: the status of a SystemExit; a code that is not a number is printed.
@@ -55,10 +56,23 @@ int system_exit_status(PyObject* value) {
     return 1;
 }
 
+bool is_script() {
+    return template_.what == wire::What::file || is_shared_script();
+}
+
+/// As CPython does after a script, unless SystemExit has ended it: functions for the end find them no more.
+void forget_script() {
+    PyObject* names = py.PyModule_GetDict(py.PyImport_AddModule("__main__"));
+    for (const char* name : {"__file__", "__cached__"}) {
+        const Ref key(py.PyUnicode_FromString(name));
+        if (!key || py.PyDict_DelItem(names, key.get()) != 0) py.PyErr_Clear();
+    }
+}
+
 /// flush_io of CPython, after a script, not after a module or the code of an entry, and before its exception
 /// is told: what fails is told at the end, when the streams are flushed for good.
 void flush_after_script() {
-    if (template_.what != wire::What::file && !is_shared_script()) return;
+    if (!is_script()) return;
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     py.PyErr_Fetch(&type, &value, &traceback);
     for (const char* name : {"stderr", "stdout"}) {
@@ -79,6 +93,7 @@ Ending handle_exception() {
         py.PyErr_NormalizeException(&type, &value, &traceback);
         const Ref owned_type(type), owned_value(value), owned_traceback(traceback);
         fflush(stdout);
+        ending.exited = true;
         ending.status = system_exit_status(value);
         return ending;
     }
@@ -215,6 +230,7 @@ void finish(PyObject* result) {
     const Ref owned(result);
     flush_after_script();
     Ending ending = handle_exception();
+    if (is_script() && !ending.exited) forget_script();
     if (getpid() != command_.pid) finish_forked_child(ending);
     wait_for_threads();
     run_exit_functions();

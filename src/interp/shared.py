@@ -37,7 +37,10 @@ def preload(text):
     Imports.tainted.clear()
     Imports.tainted.update(bad)
     _note_places()
-    return _advance_failed(names)
+    if not bad:
+        return None
+    Imports.left = [name for name in names if name not in bad]
+    return 'not preloaded: ' + '; '.join('%s: %s' % each for each in bad.items())
 
 
 def _preload_one(name):

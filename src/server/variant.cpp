@@ -43,6 +43,7 @@ void Variant::open_requests() {
 // --- the template --------------------------------------------------------------------
 
 void Variant::warm() {
+    reason_.clear();
     advance_.begin(learning_path(program_->variable("XDG_STATE_HOME"), program_->variable("HOME"),
                                  common_.place.instance),
                    program_->preloads());
@@ -130,6 +131,7 @@ void Variant::template_unfit(const control::Message& message, const Fd& memory) 
     drop_template();
     if (!again) return next_rung(rung, reason);
     log(Level::info, "fewer modules are imported in advance: {}", reason);
+    if (!program_->preloads().empty()) reason_ = reason;
     start_template(rung);
 }
 

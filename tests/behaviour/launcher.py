@@ -35,6 +35,7 @@ FILES = {
     "nul.py": b"print(1)\n\0\n",
     "warns.py": "import warnings\nwarnings.warn('old', DeprecationWarning)\nx = '\\d'\nassert False, 'kept'\nprint(f.__doc__)\n",
     "exits.py": "import sys, atexit\natexit.register(print, 'at exit')\nsys.exit(sys.argv[1] if len(sys.argv) > 1 else 7)\n",
+    "at_exit.py": "import atexit, sys\n@atexit.register\ndef f(): print(sorted(globals()))\nif sys.argv[1:]: sys.exit(int(sys.argv[1]))\n",
     "killed.py": "import os, signal\nprint('up', flush=True)\nos.kill(os.getpid(), signal.SIGTERM)\n",
     "interrupted.py": "raise KeyboardInterrupt\n",
     "os_exit.py": "import os\nos._exit(9)\n",
@@ -61,7 +62,7 @@ SERVED = [
     "-BEsu about.py", "-W error about.py", "-Wignore about.py", "-W error -W default about.py",
     "-X utf8 about.py", "-Xutf8=0 about.py", "about.py -",
     "raises.py", "syntax.py", "encoded.py", "broken.py", "nul.py", "warns.py", "-W error warns.py", "-W always warns.py",
-    "-O warns.py", "exits.py", "exits.py text", "killed.py", "interrupted.py", "os_exit.py", "forks.py", "children.py",
+    "-O warns.py", "exits.py", "exits.py text", "at_exit.py", "at_exit.py 3", "at_exit.py x", "killed.py", "interrupted.py", "os_exit.py", "forks.py", "children.py",
     "pool.py", "pickles.py", "-- -dash.py",
     "-m module", "-mmodule a", "-Im json.tool data.json", "-m json.tool data.json", "-m json.tool", "-m json.tool nosuch",
     "-m package", "-m package.__main__", "-m mainless", "-m nosuch", "-m nosuch.module", "-m sys", "-I -m module",
@@ -237,6 +238,10 @@ class Launcher(harness.Case):
         env = self.modules(good="A = 1", late="import good; B = 2", **bad)
         names = ["good", *bad, "late", "nosuch"]
         self.assertEqual(["good", "late"], self.loaded(names, preload=",".join(names), env=env))
+        told = self.bed.ctl("explain", "--instance", self.bed.instances()[0]).stdout.decode()
+        self.assertRegex(told, "in advance +good\n +late\n")
+        for name in [*bad, "nosuch"]:
+            self.assertIn(f" {name}: ", told)
         for name in bad:
             with self.subTest(name=name):
                 program = ["-c", f"import {name}; print(sorted(vars({name}))[-1])", "x"]
