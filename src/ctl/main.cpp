@@ -57,18 +57,19 @@ void add_choice(CLI::App& command, Choice& choice, bool bare_script) {
         ->type_name("MODULE:FUNCTION")
         ->check(empty_error);
     if (command.get_name() != "verify") {
+        command.add_flag("--shared", choice.shared, "... of `quicken python`, with what preload lists");
         add_instance(command, choice);
     }
     command.add_option("--python", choice.python, "the Python that runs it, if not the default")
         ->type_name("INTERPRETER");
     command.final_callback([&choice, &command] {
-        const int chosen =
-            !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() + !choice.instance.empty();
+        const int chosen = !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() +
+                           !choice.instance.empty() + choice.shared;
         if (chosen != 1) {
             throw CLI::ValidationError(command.get_name(),
                                        command.get_name() == "verify"
                                            ? "name exactly one of SCRIPT, -m and --entry"
-                                           : "name exactly one of --file, -m, --entry and "
+                                           : "name exactly one of --file, -m, --entry, --shared and "
                                              "--instance");
         }
     });

@@ -79,7 +79,13 @@ Selection select_target(wire::What what, const std::string& name, const Choice& 
     }
     const auto storage = std::make_unique<Storage>();
     const char* python = choice.python.empty() ? nullptr : choice.python.c_str();
-    const Target target = resolve(what, name.c_str(), python, environment, *storage);
+    // Of a shared interpreter the instance is that of any program.
+    static char code[] = "-c";
+    char* words[] = {code, code, nullptr};
+    const bool shared = what == wire::What::python;
+    const Invocation invocation{
+        Invocation::Form::run, what, shared ? nullptr : name.c_str(), python, words, nullptr};
+    const Target target = resolve(invocation, environment, *storage);
     constexpr const char* k_what[] = {"", "file", "module", "entry", "python"};
     const dropin::Subject subject{k_what[static_cast<unsigned>(what)], std::string(target.name),
                                   std::string(target.directory), ""};
@@ -128,6 +134,9 @@ Selection select(const Choice& choice, const Place& place, char** environment) {
     }
     if (!choice.file.empty()) {
         return select_target(wire::What::file, choice.file, choice, environment);
+    }
+    if (choice.shared) {
+        return select_target(wire::What::python, "", choice, environment);
     }
     return choice.module.empty() ? select_target(wire::What::entry, choice.entry, choice, environment)
                                  : select_target(wire::What::module, choice.module, choice, environment);

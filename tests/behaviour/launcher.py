@@ -7,7 +7,6 @@ interactive mode, signals.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +210,10 @@ class Launcher(harness.Case):
         with open(os.path.join(self.bed.home, ".config/quicken/preload.conf"), "w") as file:
             file.write("# mine\n\n  json # of all\r\njson\n\tcsv")
         self.assertEqual(["json", "csv"], self.loaded(["json", "decimal", "csv"], preload=None))
+        shared = json.loads(self.bed.ctl("status", "--json", "--shared").stdout)
+        self.assertEqual(("python", "json csv", 2), (shared["what"], shared["name"], shared["commands_run"]))
+        self.assertEqual(0, self.bed.ctl("stop", "--shared").status)
+        self.assertEqual(3, self.bed.ctl("is-active", "--shared").status)
         self.assertEqual(["decimal"], self.loaded(["csv", "decimal"], preload="decimal"))
         os.makedirs(self.bed.path("config/quicken"))
         with open(self.bed.path("config/quicken/preload.conf"), "w") as file:
@@ -331,16 +334,50 @@ class Launcher(harness.Case):
         self.assertEqual(screens[:2], screens[4:])
         self.assertEqual([5, 5], [each[1] for each in screens[:2]])
 
-    def test_systemd_unit(self):
-        """The unit that starts one at login runs what is there."""
+    def test_random(self):
+        """What a template would have drawn is drawn by each command."""
+        code = ("import numpy, random, uuid, tempfile\n"
+                "print(numpy.random.rand(), random.random(), uuid.uuid4(), next(tempfile._get_candidate_names()))")
+        drawn = [self.quick(["-c", code], preload="numpy,random,uuid,tempfile").stdout.split() for _ in range(4)]
+        for values in zip(*drawn):
+            self.assertEqual(4, len(set(values)), drawn)
+
+    def test_at_once(self):
+        """More clients than spares, each with a program of its own."""
+        self.quick(["-c", "pass"])
+        programs = [["-c", f"import time; time.sleep(0.2); print({n})"] for n in range(12)]
+        running = [subprocess.Popen([harness.QUICKEN, "python", f"--preload={PRELOAD}", *words], env=self.bed.env(),
+                                    stdout=subprocess.PIPE) for words in programs]
+        outputs = [process.communicate(timeout=harness.TIMEOUT)[0] for process in running]
+        self.assertEqual([b"%d\n" % n for n in range(12)], outputs)
+
+
+class Login(harness.Case):
+    """The unit that starts a shared interpreter at login."""
+
+    activation = "systemd"
+
+    def test_unit(self):
         unit = os.path.join(harness.PREFIX, "lib/systemd/user/quicken-python.service")
-        with open(unit) as file:
-            lines = [line.strip() for line in file]
-        start = next(line for line in lines if line.startswith("ExecStart=")).partition("=")[2]
-        words = start.lstrip(":").replace('"', "").split()
-        self.assertEqual(harness.QUICKEN, words[0])
-        self.assertEqual((0, b"", b""), self.bed.run([harness.QUICKEN, *words[1:]]))
-        self.assertEqual(1, self.commands())
+        self.addCleanup(self.bed.systemctl, "disable", "quicken-python.service")
+        enabled = self.bed.systemctl("enable", unit)
+        self.assertEqual(0, enabled.status, enabled)
+        wanted = self.bed.systemctl("show", "-p", "Wants", "--value", "default.target").stdout.decode()
+        self.assertIn("quicken-python.service", wanted)
+        started = self.bed.systemctl("start", "quicken-python.service")
+        self.assertEqual(0, started.status, self.bed.systemctl("status", "quicken-python.service"))
+        server = self.only_server()
+        self.assertEqual(("python", 1, 31536000), (server["what"], server["commands_run"], server["idle_timeout"]))
+        # Who has the manager's environment is served by it.
+        told = self.bed.run(["systemd-run", "--user", "--wait", "--pipe", "--quiet", harness.QUICKEN, "python", "-c", "print(6 * 7)"])
+        self.assertEqual((0, b"42\n"), told[:2], told)
+        self.assert_count(2, lambda: self.only_server()["commands_run"], "not this server's")
+
+    def only_server(self):
+        found = [each for each in json.loads(self.bed.ctl("list", "--json").stdout)
+                 if each["instance"] not in self.bed.instances_before]
+        self.assertEqual(1, len(found), found)
+        return found[0]
 
 
 class Preload(harness.Case):
