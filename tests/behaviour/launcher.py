@@ -122,10 +122,15 @@ class Launcher(harness.Case):
         return expected
 
     def check_table(self, rows, served):
-        for words in rows:
-            words = words.split() if isinstance(words, str) else words
+        for words in self.split(rows):
             with self.subTest(words=words):
-                self.check(words, served=served, stdin=b'print("from stdin")\nimport sys; print(sys.argv)\n' if not served else b"[1]")
+                self.check(words, served=served, stdin=self.input_of(served))
+
+    def split(self, rows):
+        return [words.split() if isinstance(words, str) else words for words in rows]
+
+    def input_of(self, served):
+        return b"[1]" if served else b'print("from stdin")\nimport sys; print(sys.argv)\n'
 
     def test_served(self):
         self.check_table(SERVED, True)
@@ -475,9 +480,17 @@ class Pythons(Launcher):
         self.python = python
         self.compile()
         later = subprocess.run([python, "-c", "import sys; sys.exit(sys.version_info >= (3, 13))"]).returncode
-        self.check_table(SERVED, True)
-        self.check_table(CODE, not later)
-        self.check_table(PLAIN, False)
+        self.check_once(SERVED, True)
+        self.check_once(CODE, not later)
+        self.check_once(PLAIN, False)
+
+    def check_once(self, rows, served):
+        """One run of each, most of them warm, and in the end all of them have been a server's."""
+        before, stdin = self.commands(), self.input_of(served)
+        for words in self.split(rows):
+            with self.subTest(words=words):
+                self.assert_result(self.plain(words, stdin=stdin), self.quick(words, stdin=stdin), words)
+        self.assert_count(before + (len(rows) if served else 0), self.commands, f"a server's: {served}")
 
 
 for name_ in [each for each in dir(Launcher) if each.startswith("test_")]:
