@@ -68,7 +68,7 @@ void run_plainly(Run& run, std::string_view reason) {
     char code[k_code];
     if (!plain_arguments(target, run.invocation.name, run.invocation.arguments, code, sizeof code, arguments,
                          count)) {
-        die(126, {run.invocation.name, ": ", error_text(E2BIG)});
+        die(126, {target.interpreter, ": ", error_text(E2BIG)});
     }
     run.signals.restore();
     const int error = -sys::execve(arguments[0], arguments, run.process.environment);
@@ -79,7 +79,11 @@ void run_plainly(Run& run, std::string_view reason) {
 void activate(Run& run) {
     if (run.activated) run_plainly(run, "the server that was started cannot be reached");
     run.signals.restore();
-    exec_sibling(run.process, "../libexec/quicken/quicken-activate", "quicken-activate");
+    char name[k_path];
+    TextBuffer text(name);
+    text.append(k_activate_name);
+    if (run.invocation.link != nullptr) text.append(":").append(run.invocation.link);
+    if (text.finish()) exec_sibling(run.process, "../libexec/quicken/quicken-activate", name);
     run_plainly(run, "quicken-activate cannot be executed");
 }
 

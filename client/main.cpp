@@ -77,7 +77,7 @@ void run(const Process& process) {
             target,
             {},
             is_set(process, "QUICKEN_VERBOSE"),
-            ends_with(process.argv[0], "quicken-activated"),
+            starts_with(process.argv[0], k_activated_name),
             lift(script)};
     if (is_set(process, "QUICKEN_DISABLE")) run_plainly(run, "QUICKEN_DISABLE is set");
     if (target.plain != nullptr) run_plainly(run, target.plain);

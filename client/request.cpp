@@ -149,8 +149,9 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     request.directory_length = length(target.directory.size());
     request.interpreter_length = length(target.interpreter.size());
     request.options_length = length(target.options.size());
-    request.argc = 1 + arguments.count;
-    request.argv_length = length(first.size() + 1 + arguments.size);
+    const std::size_t first_size = target.what == wire::What::python ? 0 : first.size() + 1;
+    request.argc = (first_size == 0 ? 0 : 1) + arguments.count;
+    request.argv_length = length(first_size + arguments.size);
     request.envc = environment.count;
     request.environ_length = length(environment.size);
     request.script = target.script;
@@ -161,7 +162,7 @@ const char* prepare(const Run& run, const wire::Instance& instance, Outgoing& ou
     out.parts[2] = part(target.directory);
     out.parts[3] = part(target.interpreter);
     out.parts[4] = part(target.options);
-    out.parts[5] = {const_cast<char*>(first.data()), first.size() + 1};
+    out.parts[5] = {const_cast<char*>(first.data()), first_size};
     out.parts[6] = {arguments.begin, arguments.size};
     out.parts[7] = {environment.begin, environment.size};
     return nullptr;

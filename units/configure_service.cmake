@@ -1,9 +1,12 @@
-# quicken_configure_service(INPUT OUTPUT PREFIX): the service unit for an
+# quicken_configure_service(INPUT OUTPUT PREFIX): a service unit for an
 # installation at PREFIX, quoted as systemd.service(5), "Command lines", says.
 function(quicken_configure_service input output prefix)
   set(QUICKEN_SERVER "${prefix}/libexec/quicken/quicken-server")
-  string(REPLACE "\\" "\\\\" QUICKEN_SERVER "${QUICKEN_SERVER}")
-  string(REPLACE "\"" "\\\"" QUICKEN_SERVER "${QUICKEN_SERVER}")
-  string(REPLACE "%" "%%" QUICKEN_SERVER "${QUICKEN_SERVER}")
+  set(QUICKEN_CLIENT "${prefix}/bin/quicken")
+  foreach(program QUICKEN_SERVER QUICKEN_CLIENT)
+    string(REPLACE "\\" "\\\\" ${program} "${${program}}")
+    string(REPLACE "\"" "\\\"" ${program} "${${program}}")
+    string(REPLACE "%" "%%" ${program} "${${program}}")
+  endforeach()
   configure_file("${input}" "${output}" @ONLY)
 endfunction()

@@ -99,6 +99,8 @@ const char* name_of(wire::What what) {
             return "module";
         case wire::What::entry:
             return "entry";
+        case wire::What::python:
+            return "python";
     }
     return "";
 }
@@ -154,8 +156,9 @@ int complain(const std::string& text, int status) {
 
 int Run::exec_client() const {
     const std::string client = own_prefix() + "/bin/quicken";
-    char name[] = "quicken-activated";
-    argv_[0] = name;
+    std::string name = k_activated_name;
+    if (invocation_.link != nullptr) name += std::string(":") + invocation_.link;
+    argv_[0] = name.data();
     ::execve(client.c_str(), argv_, environment_);
     return exec_plain("exec " + client + ": " + errno_text(errno));
 }
@@ -177,7 +180,7 @@ int Run::exec_plain(const std::string& reason) const {
     std::vector<char> code(2 * wire::k_max_name + 512);
     if (!plain_arguments(target_, invocation_.name, invocation_.arguments, code.data(), code.size(),
                          arguments.data(), arguments.size())) {
-        return complain(std::string("cannot make the command line for ") + invocation_.name, k_cannot_run);
+        return complain("cannot make the command line for " + std::string(target_.interpreter), k_cannot_run);
     }
     ::execve(arguments[0], arguments.data(), environment_);
     const int error = errno;

@@ -107,8 +107,9 @@ inline constexpr int k_first_fd = 800;
 inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 
 /// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,
-/// entry), name, instance in hexadecimal, code of an entry or "", names of modules to import in advance (when
-/// the fork point is reached), separated by blanks, the file in which commands note what they import late or
+/// entry, python), name, instance in hexadecimal, code of an entry or "", names of modules to import in
+/// advance (when the fork point is reached), separated by blanks, the file in which commands note what they
+/// import late or
 /// "" (src/server/learned.hpp), "start" if the fork point is a call (wire.hpp) or "", then the first client's
 /// sys.argv. A Python without the hook runs the guard's
 /// code and nothing else.

@@ -34,7 +34,7 @@ enum class Kind : std::uint32_t {
     guard,       // client: with its terminal: if it ends before `release`, its terminal must not stay raw
     release,     // client: it has given its terminal back
     leave,       // client: it ends before the command, which is then in the background, where nobody would
-            // continue it; the answer is this Message
+                 // continue it; the answer is this Message
 };
 
 /// Values of attach, to be added.

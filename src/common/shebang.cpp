@@ -41,17 +41,6 @@ bool has_any(string_view text, string_view characters) {
     return false;
 }
 
-/// python, python3, python3.11: not pypy, and not python3-config either.
-bool is_python(string_view path) {
-    string_view name = base_name(path);
-    if (!starts_with(name, "python")) return false;
-    name.remove_prefix(6);
-    for (const char c : name) {
-        if (c != '.' && (c < '0' || c > '9')) return false;
-    }
-    return true;
-}
-
 void add_option(string_view option, TextBuffer& options) {
     options.append(option).append(string_view("", 1));
 }
@@ -163,6 +152,16 @@ string_view base_name(string_view path) {
         if (path[end - 1] == '/') return {path.data() + end, path.size() - end};
     }
     return path;
+}
+
+bool is_python(string_view path) {
+    string_view name = base_name(path);
+    if (!starts_with(name, "python")) return false;
+    name.remove_prefix(6);
+    for (const char c : name) {
+        if (c != '.' && (c < '0' || c > '9')) return false;
+    }
+    return true;
 }
 
 bool split_python(string_view text, string_view& python, TextBuffer& options) {

@@ -44,6 +44,9 @@ void read_shell_lines(std::string_view content, Shebang& shebang);
 /// path may have blanks in it. False if it names no Python; the options get a NUL each.
 bool split_python(std::string_view text, std::string_view& python, TextBuffer& options);
 
+/// python, python3, python3.11 with or without directories: not pypy, and not python3-config either.
+bool is_python(std::string_view path);
+
 /// What follows the last "/".
 std::string_view base_name(std::string_view path);
 

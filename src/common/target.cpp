@@ -6,7 +6,10 @@
 
 #include <cerrno>
 
+#include "common/dotted.hpp"
 #include "common/launcher.hpp"
+#include "common/preload_list.hpp"
+#include "common/python_line.hpp"
 #include "common/shebang.hpp"
 #include "common/sys.hpp"
 #include "common/text.hpp"
@@ -25,25 +28,6 @@ constexpr string_view k_python_option = "--python-option=";
 constexpr const char* k_no_directory = "the working directory has no path";
 constexpr const char* k_long_path = "a path is too long";
 
-bool is_identifier(string_view text) {
-    if (text.empty() || (text.front() >= '0' && text.front() <= '9')) return false;
-    for (const char c : text) {
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        const bool digit = c >= '0' && c <= '9';
-        const bool beyond_ascii = (static_cast<unsigned char>(c) & 0x80U) != 0;  // Python judges those
-        if (!letter && !digit && !beyond_ascii) return false;
-    }
-    return true;
-}
-
-bool is_dotted(string_view text) {
-    if (text.empty() || text.back() == '.') return false;
-    while (!text.empty()) {
-        if (!is_identifier(take_until(text, '.'))) return false;
-    }
-    return true;
-}
-
 bool is_entry(string_view text) {
     if (!contains(text, ':')) return false;
     const string_view module = take_until(text, ':');
@@ -53,8 +37,9 @@ bool is_entry(string_view text) {
 // The command line.
 
 bool is_tool(string_view word) {
-    for (const string_view tool : {"status", "explain", "verify", "stop", "restart", "learn", "list",
-                                   "is-active", "wrap", "unwrap", "--help", "-h", "--version", "-V"}) {
+    for (const string_view tool :
+         {"status", "explain", "verify", "stop", "restart", "learn", "list", "is-active", "preload", "wrap",
+          "unwrap", "--help", "-h", "--version", "-V"}) {
         if (word == tool) return true;
     }
     return false;
@@ -141,6 +126,35 @@ Invocation with_manner(Invocation invocation, const Invocation& manner) {
     return invocation;
 }
 
+/// Everything from the first word on that is not ours is python3's.
+Invocation parse_python(char** word) {
+    Invocation found{Invocation::Form::run, wire::What::python, nullptr, nullptr, nullptr, nullptr};
+    for (; *word != nullptr; ++word) {
+        if (take_option(word, "--preload", found.name)) {
+            if (found.name == nullptr) return usage("--preload needs an argument");
+        } else if (take_option(word, "--python", found.python)) {
+            if (found.python == nullptr || *found.python == '\0') return usage("--python needs an argument");
+        } else {
+            break;
+        }
+    }
+    found.arguments = word;
+    return found;
+}
+
+/// By which name of a Python the program was called, or nullptr. The activator gets it, and gives it back,
+/// behind a ':'.
+const char* python_of_link(const char* called) {
+    for (const char* prefix : {k_activated_name, k_activate_name}) {
+        if (!starts_with(called, prefix)) continue;
+        called += string_view(prefix).size();
+        if (*called++ != ':') return nullptr;
+        break;
+    }
+    const char* name = base_name(called).data();
+    return is_python(name) ? name : nullptr;
+}
+
 Invocation parse_run(char** word) {
     const char* python = nullptr;
     const char* value = nullptr;
@@ -212,6 +226,23 @@ int executable(const char* path) {
     struct ::stat status {};
     if (sys::stat(path, status) < 0 || !S_ISREG(status.st_mode)) return ENOENT;
     return sys::access(path, X_OK) == 0 ? 0 : EACCES;
+}
+
+/// A python3 on PATH may be a link to quicken, of whatever installation, over any number of links.
+bool is_quicken(const char* path) {
+    const int fd = sys::open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0) return false;
+    char link[32];
+    TextBuffer text(link);
+    char digits[11];
+    char* first = digits + sizeof digits;
+    for (unsigned rest = static_cast<unsigned>(fd); first == digits + sizeof digits || rest != 0; rest /= 10)
+        *--first = static_cast<char>('0' + rest % 10);
+    text.append("/proc/self/fd/").append({first, static_cast<std::size_t>(digits + sizeof digits - first)});
+    char target[wire::k_max_name];
+    const long length = sys::readlink(link, target, sizeof target);
+    sys::close(fd);
+    return length > 0 && base_name({target, static_cast<std::size_t>(length)}) == "quicken";
 }
 
 /// Reads the first bytes of a script. Returns nullptr, or why it cannot.
@@ -364,6 +395,25 @@ class Resolver {
         if (target_.what == wire::What::module) note(absolute(".", storage_, target_.directory));
     }
 
+    void name_preloads(const char* names) {
+        TextBuffer text(room_in(storage_), wire::k_max_name);
+        note(names != nullptr ? append_preloads(names, ',', text) : read_preloads(environment_, text));
+        target_.name = keep(storage_, text);
+    }
+
+    /// The options of a shared interpreter are those of the command line.
+    void read_line(char** words) {
+        TextBuffer options(room_in(storage_), wire::k_max_options);
+        const PythonLine line = read_python_line(words, &options);
+        note(line.plain);
+        if (!options.finish()) note("too many interpreter options");
+        target_.options = keep(storage_, options);
+        if (line.kind != PythonLine::Kind::file) return;
+        struct ::stat status {};
+        if (sys::stat(line.value, status) < 0) return note("the script cannot be found");
+        if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) note("the script is not a regular file");
+    }
+
     void find_interpreter(const char* script, const Invocation& asked) {
         Shebang shebang(TextBuffer(room_in(storage_), wire::k_max_options));
         if (asked.python != nullptr) {
@@ -400,6 +450,14 @@ class Resolver {
         if (is_regular_ && (mode_ & 0111U) == 0) note("it is not executable");
         find_interpreter(target_.original, Invocation{});
         check_kind();
+    }
+
+    /// By its path, or by a name along PATH.
+    void find(string_view name) {
+        if (contains(name, '/')) return use(name);
+        const char* path = get_environment(environment_, "PATH");
+        const int error = search(name, path != nullptr ? path : "/bin:/usr/bin");  // confstr(3), _CS_PATH
+        if (error != 0) missing(name, error);
     }
 
     void check_settings() {
@@ -449,10 +507,20 @@ class Resolver {
 
     void check_setting(string_view setting) {
         const string_view name = take_until(setting, '=');
+        if (target_.what == wire::What::python && !setting.empty()) check_shared_setting(name);
         if (name == "PYTHONINSPECT" && !setting.empty()) note("PYTHONINSPECT is set");
         // A secret of hashes is made at an interpreter's start, so commands of one template share theirs.
         if (name == "PYTHONHASHSEED" && setting == "random")
             note("PYTHONHASHSEED=random asks for hashes of this run's own");
+    }
+
+    /// They tell of what an interpreter imports, or how.
+    void check_shared_setting(string_view name) {
+        for (const string_view telling :
+             {"PYTHONDEBUG", "PYTHONDEVMODE", "PYTHONDUMPREFS", "PYTHONMALLOCSTATS",
+              "PYTHONPROFILEIMPORTTIME", "PYTHONTRACEMALLOC", "PYTHONVERBOSE"}) {
+            if (name == telling) note("an interpreter's setting is not for a shared one");
+        }
     }
 
     void note(const char* reason) {
@@ -469,13 +537,6 @@ class Resolver {
         target_.interpreter = keep(storage_, text);
     }
 
-    void find(string_view name) {
-        if (contains(name, '/')) return use(name);
-        const char* path = get_environment(environment_, "PATH");
-        const int error = search(name, path != nullptr ? path : "/bin:/usr/bin");  // confstr(3), _CS_PATH
-        if (error != 0) missing(name, error);
-    }
-
     int search(string_view name, string_view path) {
         if (name.empty()) return ENOENT;
         int error = ENOENT;
@@ -489,7 +550,7 @@ class Resolver {
             if (!text.finish()) continue;  // no such file can be opened, execvp(3) goes on as well
             const int found = executable(buffer);
             if (found == EACCES) error = EACCES;
-            if (found != 0) continue;
+            if (found != 0 || is_quicken(buffer)) continue;
             use(text.view());
             return 0;
         }
@@ -533,9 +594,24 @@ class Resolver {
 
 Invocation parse(char** argv) {
     const Invocation tool{Invocation::Form::tool, wire::What::file, nullptr, nullptr, nullptr, nullptr};
-    if (argv[0] == nullptr || argv[1] == nullptr) return tool;
+    if (argv[0] == nullptr) return tool;
+    if (const char* link = python_of_link(argv[0])) {
+        return {Invocation::Form::run,
+                wire::What::python,
+                nullptr,
+                nullptr,
+                argv + 1,
+                nullptr,
+                nullptr,
+                wire::ForkPoint::automatic,
+                nullptr,
+                0,
+                link};
+    }
+    if (argv[1] == nullptr) return tool;
     const string_view word = argv[1];
     if (word == "run") return parse_run(argv + 2);
+    if (word == "python") return parse_python(argv + 2);
     if (is_tool(word)) return tool;
     if (word == "--launch" || starts_with(word, "--launch=")) return parse_launch(argv + 1);
     if (starts_with(word, "-")) return usage("there is no such option");
@@ -552,7 +628,15 @@ Target resolve(const Invocation& invocation, char** environment, Storage& storag
     target.what = invocation.what;
     target.fork_point = invocation.fork_point;
     Resolver resolver(environment, storage, target, opened);
-    if (invocation.launcher != nullptr) {
+    if (invocation.what == wire::What::python) {
+        resolver.name_preloads(invocation.name);
+        if (invocation.link != nullptr) {
+            resolver.find(invocation.link);
+        } else {
+            resolver.find_interpreter(nullptr, invocation);
+        }
+        resolver.read_line(invocation.arguments);
+    } else if (invocation.launcher != nullptr) {
         resolver.launch(invocation.launcher, invocation.name);
     } else {
         resolver.name_program(invocation.name);
@@ -684,7 +768,9 @@ bool plain_arguments(const Target& target, const char* name, char** arguments, c
         return count <= size;
     }
     put(target.interpreter.data());
-    for (string_view rest = target.options; !rest.empty();) put(take_until(rest, '\0').data());
+    // Those of a shared interpreter are among the arguments.
+    const string_view options = target.what == wire::What::python ? string_view() : target.options;
+    for (string_view rest = options; !rest.empty();) put(take_until(rest, '\0').data());
     switch (target.what) {
         case wire::What::file:
             if (*name == '-') put("--");
@@ -698,6 +784,8 @@ bool plain_arguments(const Target& target, const char* name, char** arguments, c
             if (!entry_code(name, code, code_size)) return false;
             put("-c");
             put(code);
+            break;
+        case wire::What::python:
             break;
     }
     for (; *arguments != nullptr; ++arguments) put(*arguments);

@@ -39,7 +39,7 @@ struct Invocation {
     };
     Form form;
     wire::What what;
-    const char* name;    // script, module or entry, as typed
+    const char* name;    // script, module or entry, as typed; of a shared interpreter --preload, or nullptr
     const char* python;  // --python, or nullptr
     char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
     const char* error;
@@ -48,7 +48,12 @@ struct Invocation {
     wire::ForkPoint fork_point = wire::ForkPoint::automatic;  // --fork-point
     char** options = nullptr;      // the first of the words --python-option=OPTION, which follow one another
     std::size_t option_count = 0;  // of them
+    const char* link = nullptr;    // of a shared interpreter: the Python by whose name we were called
 };
+
+/// argv[0] of the activator, and of the client that it becomes; a Link's name follows behind a ':'.
+inline constexpr const char* k_activate_name = "quicken-activate";
+inline constexpr const char* k_activated_name = "quicken-activated";
 
 // clang-format off
 /// Reads `argv` (of main, ends with nullptr). Does no system call.
@@ -58,6 +63,7 @@ struct Invocation {
 ///   quicken SCRIPT [ARG...]
 ///   quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
 ///   quicken --launch[=ORIGINAL] LAUNCHER [ARG...]
+///   quicken python [--preload NAME,...] [--python INTERPRETER] WORD..., or by a link: python3 WORD...
 /// One `--` directly after the program is dropped in the first form; in the others, which are
 /// also what #! lines make, everything is the script's.
 // clang-format on
@@ -66,10 +72,12 @@ Invocation parse(char** argv);
 /// What is to be run, and whether a server may run it.
 struct Target {
     wire::What what;
-    std::string_view name;         // absolute path with "." and empty components removed; module; entry
+    std::string_view name;         // absolute path with "." and empty components removed; module; entry; of a
+                                   // shared interpreter what it imports first, with blanks between
     std::string_view directory;    // of a module: the working directory; otherwise empty
     std::string_view interpreter;  // absolute path, its links not followed; empty if none was found
-    std::string_view options;      // interpreter options, those from the #! line first; each ends with a NUL
+    std::string_view options;  // interpreter options, those from the #! line first, or of the command line;
+                               // each ends with a NUL
     wire::ForkPoint fork_point;
     wire::Identity script;  // of a file
     const char* plain;      // not nullptr: only a plain run is right, and this is why
@@ -82,7 +90,10 @@ struct Target {
 /// Finds the interpreter, first that applies: `python`, maybe with options (split_python()); a Python named
 /// by the script's #! line (`env NAME` through PATH); $VIRTUAL_ENV/bin/python; python3 on PATH. Never opens
 /// anything but a regular file. The original of a launcher has to be a Python script: anything else is only
-/// executed, and another launcher not even that. Texts of the Target are NUL-terminated. `opened`: if the
+/// executed, and another launcher not even that. The Python that a link
+/// names is looked for along PATH; what is a link to quicken is not found there. The options of a shared
+/// interpreter, and whether it is to run a program, are in its arguments. Texts of the Target are
+/// NUL-terminated. `opened`: if the
 /// script is opened its fd (close-on-exec, maybe one of 0, 1 and 2) is left there for the caller to close,
 /// who can do so when nobody waits for it; -1 otherwise.
 Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened = nullptr);

@@ -71,7 +71,7 @@ inline const char* check_body(const Request& request, const char* body, int fd_c
         return "the request's strings are malformed";
     }
     const std::uint32_t what = static_cast<std::uint32_t>(request.what);
-    if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::entry)) {
+    if (what < static_cast<std::uint32_t>(What::file) || what > static_cast<std::uint32_t>(What::python)) {
         return "the request names nothing that can be run";
     }
     const std::uint32_t terminal = request.terminal & ~k_own_name;

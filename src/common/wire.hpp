@@ -49,7 +49,12 @@ inline constexpr int k_report_signal = 63;
 /// The mark of a number above 2 that is the client's controlling terminal.
 inline constexpr std::uint32_t k_terminal_fd = 1U << 31;
 
-enum class What : std::uint32_t { file = 1, module = 2, entry = 3 };
+enum class What : std::uint32_t {
+    file = 1,
+    module = 2,
+    entry = 3,
+    python = 4  // a shared interpreter: the program is in the arguments, which are those of python3
+};
 
 /// Where a program's prelude ends.
 enum class ForkPoint : std::uint32_t {
@@ -95,11 +100,11 @@ struct Request {
     std::uint32_t protocol;
     Instance instance;
     What what;
-    std::uint32_t name_length;         // absolute path, module, or module:function
+    std::uint32_t name_length;         // absolute path, module, module:function, or names of modules
     std::uint32_t directory_length;    // of a module: the working directory; otherwise 0
     std::uint32_t interpreter_length;  // absolute path
     std::uint32_t options_length;      // interpreter options, without the interpreter
-    std::uint32_t argc;                // argv[0] is what sys.argv[0] is to be
+    std::uint32_t argc;                // argv[0] is what sys.argv[0] is to be, or python3's first argument
     std::uint32_t argv_length;
     std::uint32_t envc;
     std::uint32_t environ_length;

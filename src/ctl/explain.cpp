@@ -146,6 +146,15 @@ std::vector<std::string> imports_of(const Json& section) {
     return lines;
 }
 
+/// Modules that were imported before the program asks for them, if they are few.
+std::vector<std::string> in_advance(const Json& section) {
+    const auto names = get<Json>(section, "modules_in_advance", Json::array());
+    if (names.size() > k_slowest) return {fmt::format("{} modules", names.size())};
+    std::vector<std::string> lines;
+    for (const Json& each : names) lines.push_back(text_of(each));
+    return lines;
+}
+
 void print_paths(const Json& section) {
     const auto all = get<Json>(section, "paths", Json::object());
     for (const auto& [key, paths] : all.items()) {
@@ -168,6 +177,7 @@ void print_section(const Json& section, bool serves) {
     row("read", fmt::format("{} files, {} directories, {} absent names; {} modules",
                             get<int>(section, "files"), get<int>(section, "directories"),
                             get<int>(section, "absent"), get<int>(section, "modules")));
+    rows("in advance", in_advance(section));
     print_variables(section);
     rows("of its client", client_of(section));
     rows("left behind", left_of(section));

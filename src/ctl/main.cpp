@@ -11,6 +11,7 @@
 #include "common/version.hpp"
 #include "ctl/commands.hpp"
 #include "ctl/original.hpp"
+#include "ctl/preload.hpp"
 #include "ctl/quicken_help.hpp"
 
 namespace quicken::ctl {
@@ -27,6 +28,7 @@ struct Options {
     VerifyOptions verify;
     std::string learning;  // "on" or "off"
     WrapOptions wrap;
+    PreloadOptions preload;
 };
 
 std::string instance_error(const std::string& text) {
@@ -57,6 +59,7 @@ void add_choice(CLI::App& command, Choice& choice, bool bare_script) {
         ->type_name("MODULE:FUNCTION")
         ->check(empty_error);
     if (command.get_name() != "verify") {
+        command.add_flag("--shared", choice.shared, "... of `quicken python`, with what preload lists");
         add_instance(command, choice);
     }
     command.add_option("--python", choice.python, "the Python that runs it, if not the default")
@@ -68,13 +71,13 @@ void add_choice(CLI::App& command, Choice& choice, bool bare_script) {
         ->type_name("start")
         ->check(CLI::IsMember({"start"}));
     command.final_callback([&choice, &command] {
-        const int chosen =
-            !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() + !choice.instance.empty();
+        const int chosen = !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() +
+                           !choice.instance.empty() + choice.shared;
         if (chosen != 1) {
             throw CLI::ValidationError(command.get_name(),
                                        command.get_name() == "verify"
                                            ? "name exactly one of SCRIPT, -m and --entry"
-                                           : "name exactly one of --file, -m, --entry and "
+                                           : "name exactly one of --file, -m, --entry, --shared and "
                                              "--instance");
         }
     });
@@ -157,6 +160,33 @@ void add_wrap(CLI::App& app, Options& options) {
         .footer("Nothing else is removed. Servers go on until they are stopped or idle.");
 }
 
+void add_preload(CLI::App& app, Options& options) {
+    CLI::App* command =
+        app.add_subcommand("preload", "what `quicken python` imports in advance")->group("Commands");
+    command->get_formatter()->column_width(32);
+    command->footer("Toolkits have names of their own: gtk, gtk4, qt, qt6.");
+    command->require_subcommand(1);
+    PreloadOptions& preload = options.preload;
+    for (const auto& [name, about] : {std::pair("add", "have these imported from now on"),
+                                      std::pair("remove", "no longer"), std::pair("list", "print them")}) {
+        CLI::App* action = command->add_subcommand(name, about);
+        action->footer("");
+        action->final_callback([&preload, action] { preload.action = action->get_name(); });
+        if (action->get_name() == "list") {
+            action->add_flag("--json", preload.json, "one JSON array");
+            continue;
+        }
+        action->add_option("modules", preload.names, "names of modules or toolkits")
+            ->required()
+            ->type_name("NAME");
+        if (action->get_name() == "add") {
+            action
+                ->add_option("--python", preload.python, "the Python that must find them, if not the default")
+                ->type_name("INTERPRETER");
+        }
+    }
+}
+
 void build(CLI::App& app, Options& options) {
     app.get_formatter()->column_width(32);
     app.get_formatter()->label("SUBCOMMAND", "COMMAND");
@@ -186,6 +216,7 @@ void build(CLI::App& app, Options& options) {
         ->required()
         ->type_name("on|off")
         ->check(CLI::IsMember({"on", "off"}));
+    add_preload(app, options);
     add_command(app, "list", "all servers, and sockets that would start one", options)
         .add_flag("--json", options.json, "one JSON array");
     add_wrap(app, options);
@@ -197,6 +228,9 @@ int run_command(const std::string& name, const Options& options) {
     }
     if (name == "unwrap") {
         return unwrap(options.wrap);
+    }
+    if (name == "preload") {
+        return preload(options.preload);
     }
     Place place = Place::find(environ);
     if (name == "list") {

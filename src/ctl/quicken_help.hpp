@@ -6,11 +6,16 @@ namespace quicken::ctl {
 inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
        quicken run [--learn] [--python INTERPRETER] [OPTION...] PROGRAM [--] [ARG...]
        quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
+       quicken python [--preload NAME,...] [--python INTERPRETER] PYTHON-ARG...
        quicken COMMAND [OPTION...]
 
 Runs a Python program as `python3 SCRIPT` does, only sooner: the first run warms
 a server, every later run is a fork of it. Also as #!/usr/bin/env quicken, and as
 #!PREFIX/bin/quicken /PATH/TO/PYTHON [OPTION...].
+
+As `quicken python` all scripts share one server, which has modules imported
+(quickenctl preload); what follows is as after python3. A link to quicken whose
+name is python3 does the same.
 
 Programs:
   --file SCRIPT             a script; without --file all that follows is its own
@@ -27,7 +32,7 @@ Options:
   --version                 the version
 
 Commands (see quickenctl --help):
-  status, explain, verify, stop, restart, is-active, learn, list, wrap, unwrap
+  status, explain, verify, stop, restart, is-active, learn, preload, list, wrap, unwrap
 
 Environment:
   QUICKEN_VERBOSE=1         say on stderr why a program is run plainly

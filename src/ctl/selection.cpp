@@ -79,7 +79,7 @@ Selection select_target(wire::What what, const std::string& name, const Choice& 
     }
     const auto storage = std::make_unique<Storage>();
     const Target target = resolve(what, name, choice, environment, *storage);
-    constexpr const char* k_what[] = {"", "file", "module", "entry"};
+    constexpr const char* k_what[] = {"", "file", "module", "entry", "python"};
     const dropin::Subject subject{k_what[static_cast<unsigned>(what)], std::string(target.name),
                                   std::string(target.directory), ""};
     if (target.plain != nullptr) {
@@ -102,10 +102,12 @@ std::vector<std::string> manner_of(const Choice& choice) {
 
 Target resolve(wire::What what, const std::string& name, const Choice& choice, char** environment,
                Storage& storage) {
-    std::vector<std::string> words{"quicken", "run"};
+    const bool shared = what == wire::What::python;
+    std::vector<std::string> words{"quicken", shared ? "python" : "run"};
     const std::vector<std::string> manner = manner_of(choice);
     words.insert(words.end(), manner.begin(), manner.end());
-    constexpr const char* k_program[] = {"", "--file", "-m", "--entry"};
+    // Of a shared interpreter the instance is that of any program.
+    constexpr const char* k_program[] = {"", "--file", "-m", "--entry", "-c"};
     words.emplace_back(k_program[static_cast<unsigned>(what)]);
     words.push_back(name);
     std::vector<char*> pointers;
@@ -152,6 +154,9 @@ Selection select(const Choice& choice, const Place& place, char** environment) {
     if (!choice.file.empty()) {
         return select_target(wire::What::file, choice.file, choice, environment);
     }
+    if (choice.shared) {
+        return select_target(wire::What::python, "", choice, environment);
+    }
     return choice.module.empty() ? select_target(wire::What::entry, choice.entry, choice, environment)
                                  : select_target(wire::What::module, choice.module, choice, environment);
 }
@@ -160,6 +165,9 @@ std::string describe(const dropin::Subject& subject) {
     const std::string name = dropin::printable(subject.name);
     if (subject.what == "module") {
         return "-m " + name + " in " + dropin::printable(subject.directory);
+    }
+    if (subject.what == "python") {
+        return name.empty() ? "a shared interpreter" : "a shared interpreter with " + name;
     }
     return subject.what == "entry" ? "--entry " + name : name;
 }

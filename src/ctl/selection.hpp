@@ -15,9 +15,10 @@
 
 namespace quicken::ctl {
 
-/// Exactly one of file, module, entry and instance is not empty.
+/// Exactly one of file, module, entry and instance is not empty, or it is the shared interpreter.
 struct Choice {
     std::string file, module, entry, instance;
+    bool shared = false;
     std::string python;  // may be empty
     std::vector<std::string> python_options;
     std::string fork_point;  // "start", or empty

@@ -9,6 +9,8 @@
 def import_in_advance(text, learns):
     """Imports the modules that are named, before the template waits. None, or why the template must give up:
     Imports.left is then what another one may try."""
+    if Shared.on:
+        return preload(text)
     names = [name for name in text.split() if sys.modules.get(name) is None or is_delayed(sys.modules[name])]
     if not names:
         return None

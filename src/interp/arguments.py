@@ -102,6 +102,9 @@ def unwatch_arguments():
 
 def restore_arguments(values):
     """Every holder of them has the client's."""
+    if Shared.on:
+        list.__setitem__(Arguments.given, slice(None), shared_arguments(values))
+        return
     if ORIGINAL is not None:
         list.__setitem__(Arguments.original, slice(None), ORIGINAL + values[0 if ORIGINAL_HAS_SCRIPT else 1:])
     if Arguments.program is not None:

@@ -17,6 +17,7 @@
 #include "common/wire.hpp"
 #include "expected.hpp"
 #include "pretouch.hpp"
+#include "shared.hpp"
 #include "template.hpp"
 
 namespace quicken::interp {
@@ -30,6 +31,7 @@ constexpr int k_linger = 4000;  // µs, so that the kernel's tear-down does not 
 struct Ending {
     int status = 0;
     bool interrupted = false;  // by KeyboardInterrupt: dies by SIGINT
+    bool exited = false;       // by SystemExit
 };
 
 /// handle_system_exit of CPython: the status of a SystemExit; a code that is not a number is printed.
@@ -58,10 +60,23 @@ int system_exit_status(PyObject* value) {
     return 1;
 }
 
+bool is_script() {
+    return template_.what == wire::What::file || is_shared_script();
+}
+
+/// As CPython does after a script, unless SystemExit has ended it: functions for the end find them no more.
+void forget_script() {
+    PyObject* names = py.PyModule_GetDict(py.PyImport_AddModule("__main__"));
+    for (const char* name : {"__file__", "__cached__"}) {
+        const Ref key(py.PyUnicode_FromString(name));
+        if (!key || py.PyDict_DelItem(names, key.get()) != 0) py.PyErr_Clear();
+    }
+}
+
 /// flush_io of CPython, after a script, not after a module or the code of an entry, and before its exception
 /// is told: what fails is told at the end, when the streams are flushed for good.
 void flush_after_script() {
-    if (template_.what != wire::What::file) return;
+    if (!is_script()) return;
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     py.PyErr_Fetch(&type, &value, &traceback);
     for (const char* name : {"stderr", "stdout"}) {
@@ -82,6 +97,7 @@ Ending handle_exception() {
         py.PyErr_NormalizeException(&type, &value, &traceback);
         const Ref owned_type(type), owned_value(value), owned_traceback(traceback);
         fflush(stdout);
+        ending.exited = true;
         ending.status = system_exit_status(value);
         return ending;
     }
@@ -187,6 +203,7 @@ bool flush_streams() {
 [[noreturn]] void finish_forked_child(const Ending& ending) {
     int status = ending.status;
     if (py.Py_FinalizeEx() < 0) status = k_status_flush_failed;
+    py.Py_DecRef = [](PyObject*) {};  // exit(3) destroys static references, to what is gone
     if (ending.interrupted) die_interrupted();
     exit(status);
 }
@@ -217,6 +234,7 @@ void finish(PyObject* result) {
     const Ref owned(result);
     flush_after_script();
     Ending ending = handle_exception();
+    if (is_script() && !ending.exited) forget_script();
     if (getpid() != command_.pid) finish_forked_child(ending);
     wait_for_threads();
     run_exit_functions();

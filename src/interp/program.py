@@ -227,6 +227,9 @@ def prepare(what, name, code, prelude, fork, called):
     """What to evaluate. `prelude`: with a fork point inside; `called`: which is a call. Raises Unfit, or what compiling
     raises."""
     install_fork_point(fork)
+    if what == 'python':
+        forget_fork_point()
+        return prepare_shared()
     Watch.called = bool(prelude and called)
     if not ORIGINAL_HAS_SCRIPT:
         Arguments.name_read = False  # it was -c or -m, whatever the client's is

@@ -41,6 +41,8 @@ const char* load_python() {
     QUICKEN_RESOLVE(PyConfig_Clear)
     QUICKEN_RESOLVE(Py_InitializeFromConfig)
     QUICKEN_RESOLVE(PySys_AddAuditHook)
+    QUICKEN_RESOLVE(PyRun_FileExFlags)
+    QUICKEN_RESOLVE(PyRun_StringFlags)
 #undef QUICKEN_RESOLVE
     resolve(py.none, "_Py_NoneStruct");
     py.PyErr_FormatUnraisable =

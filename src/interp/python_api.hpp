@@ -57,6 +57,8 @@ struct PythonApi {
     QUICKEN_PYTHON_OBJECTS(QUICKEN_DECLARE)
 #undef QUICKEN_DECLARE
     PyObject* none;
+    PyObject* (*PyRun_FileExFlags)(FILE*, const char*, int, PyObject*, PyObject*, int, void*);
+    PyObject* (*PyRun_StringFlags)(const char*, int, PyObject*, PyObject*, void*);
     void (*PyConfig_InitPythonConfig)(PyConfigStorage*);
     PyStatus (*PyConfig_SetBytesArgv)(PyConfigStorage*, Py_ssize_t, char* const*);
     void (*PyConfig_Clear)(PyConfigStorage*);

@@ -26,6 +26,7 @@
 #include "process_image.hpp"
 #include "reply.hpp"
 #include "request.hpp"
+#include "shared.hpp"
 #include "template.hpp"
 #include "terminal.hpp"
 #include "trace.hpp"
@@ -218,7 +219,8 @@ Ref argument_list(const Received& received) {
 void show_command_line(const Received& received) {
     const char* own = received.arguments();
     std::size_t size = received.request.argv_length;
-    if (template_.what != wire::What::file) {  // sys.argv[0] is not on the command line
+    if (template_.what != wire::What::file &&
+        template_.what != wire::What::python) {  // sys.argv[0] is not on the command line
         const std::size_t skipped = strlen(own) + 1;
         own += skipped;
         size -= skipped;
@@ -256,6 +258,8 @@ const char* become_client(int& connection, pid_t client, Received& received) {
         has_expected_environment(received) ? Ref::borrow(py.none) : environment_dict(environ);
     const Ref arguments = argument_list(received);
     if (!environment || !arguments) refuse(connection, "no memory");
+    const bool shared = template_.what == wire::What::python;
+    if (const char* failed = shared ? read_shared(received) : nullptr) refuse(connection, failed);
     char reason[control::k_text];
     const Ref ignored_signals(py.PyLong_FromLong(static_cast<long>(ignored)));
     const Ref streams(py.PyLong_FromLong(static_cast<long>(unlike_streams())));
@@ -263,6 +267,7 @@ const char* become_client(int& connection, pid_t client, Received& received) {
         call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get(), streams.get()),
         reason, sizeof reason);
     if (reason[0] != '\0') refuse(connection, reason);
+    if (const char* failed = shared ? begin_shared(received) : nullptr) refuse(connection, failed);
     pid_t group = 0;
     if (terminal) {
         if (const char* failed = await_session(session, group)) refuse(connection, failed);

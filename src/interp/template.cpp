@@ -25,6 +25,7 @@
 #include "process_state.hpp"
 #include "questions.hpp"
 #include "spoken.hpp"
+#include "shared.hpp"
 #include "trace.hpp"
 
 namespace quicken::interp {
@@ -111,6 +112,7 @@ bool read_arguments(int argc, char** argv, Launch& launch) {
     launch.rest_count = argc - (i + 9);
     template_.what = strcmp(template_.what_text, "file") == 0     ? wire::What::file
                      : strcmp(template_.what_text, "module") == 0 ? wire::What::module
+                     : strcmp(template_.what_text, "python") == 0 ? wire::What::python
                                                                   : wire::What::entry;
     return read_instance(argv[i + 4]);
 }
@@ -146,8 +148,10 @@ char** plain_arguments(char** argv, const Launch& launch, int& count) {
         plain[count++] = code_option;
         plain[count++] = const_cast<char*>(template_.code);
     }
-    if (!keep_arguments(plain, count)) return nullptr;
-    const int skipped = template_.what == wire::What::file ? 0 : 1;  // sys.argv[0] is not on the command line
+    // A client of a shared interpreter brings the options too.
+    if (!keep_arguments(plain, template_.what == wire::What::python ? 1 : count)) return nullptr;
+    const bool is_first = template_.what == wire::What::file || template_.what == wire::What::python;
+    const int skipped = is_first ? 0 : 1;  // sys.argv[0] is not on the command line
     for (int i = skipped; i < launch.rest_count; ++i) plain[count++] = launch.rest[i];
     return plain;
 }
@@ -279,6 +283,7 @@ void remember_identity(const Ref& program) {
 
 /// Called with no Python frame on the stack, so that the program's own frame is the outermost one.
 PyObject* evaluate(const Ref& program) {
+    if (template_.what == wire::What::python) return run_shared();
     if (template_.what == wire::What::module) {
         const Ref runpy(py.PyImport_ImportModule("runpy"));
         const Ref function(runpy ? py.PyObject_GetAttrString(runpy.get(), "_run_module_as_main") : nullptr);

@@ -33,11 +33,14 @@ void append(std::vector<std::string>& names, const std::vector<std::string>& mor
 
 }  // namespace
 
-void Advance::begin(const std::string& learning_path) {
+void Advance::begin(const std::string& learning_path, const std::vector<std::string>& requested) {
     tries_ = 0;
+    requested_ = !requested.empty();
     learned_ = Learned(learning_path);
     learned_.update();
-    modules_ = learned_then_ = learned_.modules();
+    learned_then_ = learned_.modules();
+    modules_ = requested;
+    append(modules_, learned_then_);
 }
 
 bool Advance::gave_up(const control::Message& message, const Fd& passed) {
@@ -64,7 +67,7 @@ bool Advance::gave_up(const control::Message& message, const Fd& passed) {
 /// What is wrong cannot be put down to any of them. The first ones are most likely those that many need; a
 /// prelude may be unfit by itself.
 void Advance::shorten(control::Rung rung) {
-    const bool none = rung == control::Rung::prelude || tries_ > k_max_tries;
+    const bool none = (rung == control::Rung::prelude && !requested_) || tries_ > k_max_tries;
     modules_.resize(none ? 0 : modules_.size() / 2);
 }
 

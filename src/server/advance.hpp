@@ -16,8 +16,9 @@ namespace quicken::server {
 
 class Advance {
  public:
-    /// For a program of which nothing is known yet, or no more: before its prelude is run.
-    void begin(const std::string& learning_path);
+    /// For a program of which nothing is known yet, or no more: before its prelude is run. `requested`: what
+    /// a shared interpreter is to import.
+    void begin(const std::string& learning_path, const std::vector<std::string>& requested);
     /// A template gave up, with `passed` from it, or -1. True if another one, on the same rung, imports less.
     bool gave_up(const control::Message& message, const Fd& passed);
 
@@ -32,6 +33,7 @@ class Advance {
     void shorten(control::Rung rung);
 
     Learned learned_;
+    bool requested_ = false;
     std::vector<std::string> modules_;
     std::vector<std::string> learned_then_;  // at begin(), and what of it was not refused since
     unsigned tries_ = 0;                     // in a row

@@ -136,7 +136,8 @@ std::string explain(const Supervisor& supervisor) {
     for (const auto& variant : supervisor.variants().all()) {
         const Finding* ready = variant->findings()->ready();
         if (variant->state() != Variant::State::ready || ready == nullptr) continue;
-        const bool top = ready->rung == control::Rung::prelude;
+        // A shared interpreter leaves out modules on the top rung.
+        const bool top = ready->rung == control::Rung::prelude && variant->program().preloads().empty();
         Json section = section_of(*ready, top ? std::string() : variant->reason(), blind);
         section["commands_run"] = variant->pool().commands_run();
         templates.push_back(section);

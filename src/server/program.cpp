@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/target.hpp"
+#include "common/text.hpp"
 #include "common/validate.hpp"
 
 namespace quicken::server {
@@ -101,8 +102,16 @@ const char* Program::variable(std::string_view variable_name) const {
     return nullptr;
 }
 
+std::vector<std::string> Program::preloads() const {
+    std::vector<std::string> names;
+    if (request.what != wire::What::python) return names;
+    for (std::string_view rest = name(); !rest.empty();) names.emplace_back(take_until(rest, ' '));
+    return names;
+}
+
 const char* Program::what() const {
     if (request.what == wire::What::file) return "file";
+    if (request.what == wire::What::python) return "python";
     return request.what == wire::What::module ? "module" : "entry";
 }
 

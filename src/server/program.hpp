@@ -35,7 +35,9 @@ struct Program {
     std::vector<const char*> environment() const;
     /// Value of a variable of the client's environment, or nullptr.
     const char* variable(std::string_view variable_name) const;
-    /// "file", "module" or "entry".
+    /// Of a shared interpreter: what it is to import.
+    std::vector<std::string> preloads() const;
+    /// "file", "module", "entry" or "python".
     const char* what() const;
     /// "start", or "" where the source says it.
     const char* fork_point() const;

@@ -83,7 +83,8 @@ std::vector<std::string> plan_arguments(const Program& program, const Advance& a
         arguments.push_back(std::move(text));
     }
     // Only sys.argv[0]: the rest is this client's own, and may be secret.
-    arguments.emplace_back(program.arguments().at(0));
+    const bool shared = program.request.what == wire::What::python;
+    arguments.emplace_back(shared ? "-" : program.arguments().at(0));
     return arguments;
 }
 

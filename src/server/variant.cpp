@@ -43,8 +43,10 @@ void Variant::open_requests() {
 // --- the template --------------------------------------------------------------------
 
 void Variant::warm() {
+    reason_.clear();
     advance_.begin(learning_path(program_->variable("XDG_STATE_HOME"), program_->variable("HOME"),
-                                 common_.place.instance));
+                                 common_.place.instance),
+                   program_->preloads());
     start_template(control::Rung::prelude);
 }
 
@@ -134,6 +136,7 @@ void Variant::template_unfit(const control::Message& message, const Fd& memory) 
     drop_template();
     if (!again) return next_rung(rung, reason);
     log(Level::info, "fewer modules are imported in advance: {}", reason);
+    if (!program_->preloads().empty()) reason_ = reason;
     start_template(rung);
 }
 

@@ -142,6 +142,21 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"run", "--file", "x.py", "--python", "p"}, Form::run, What::file, "x.py", "", {"--python", "p"}},
         {{"run", "--python", "p", "-mjson.tool", "-"}, Form::run, What::module, "json.tool", "p", {"-"}},
         {{"run", "--python=p", "-m", "m"}, Form::run, What::module, "m", "p", {}},
+        {{"preload", "list"}, Form::tool, {}, {}, {}, {}},
+        {{"python", "--preload"}, Form::usage, {}, {}, {}, {}},
+        {{"python", "--python="}, Form::usage, {}, {}, {}, {}},
+        {{"python", "--preload=a,b", "--python", "p", "-c", "x"},
+         Form::run,
+         What::python,
+         "a,b",
+         "p",
+         {"-c", "x"}},
+        {{"python", "--preload", "", "x", "--preload", "y"},
+         Form::run,
+         What::python,
+         "",
+         "",
+         {"x", "--preload", "y"}},
         {{"run", "--entry", "a.b:c.d", "x"}, Form::run, What::entry, "a.b:c.d", "", {"x"}},
         {{"run", "--python", "p", "x.py", "--", "a"}, Form::run, What::file, "x.py", "p", {"--", "a"}},
         {{"run", "--python", "p", ""}, Form::usage, {}, {}, {}, {}},
@@ -187,6 +202,24 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
 }
 
 // No text gets into the code of an entry that is not a dotted name.
+/// By which name the program was called, the activator's way of passing it on among them.
+BOOST_AUTO_TEST_CASE(links) {
+    const auto link = [](const char* called) {
+        Strings argv({called, "-c", "x"});
+        const Invocation invocation = quicken::parse(argv);
+        return std::string(invocation.link != nullptr ? invocation.link : "");
+    };
+    for (const char* name : {"python", "python3", "python3.11"}) {
+        BOOST_TEST(link(name) == name);
+        BOOST_TEST(link((std::string("/usr/local/bin/") + name).c_str()) == name);
+        BOOST_TEST(link((std::string("quicken-activate:") + name).c_str()) == name);
+        BOOST_TEST(link((std::string("quicken-activated:") + name).c_str()) == name);
+    }
+    for (const char* name :
+         {"quicken", "python3-config", "pypy3", "quicken-activated", "quicken-activate", "", "/"})
+        BOOST_TEST(link(name) == "");
+}
+
 BOOST_AUTO_TEST_CASE(entries_are_validated) {
     for (const char* entry : {"", ":", "a", "a:", ":b", "a:b:c", "a..b:c", "a.:c", ".a:c", "a:b.", "1a:b",
                               "a:2", "a b:c", "a:b()", "a:b'", "a;x:b", "a\n:b", "a-b:c", "a:b [extra]"}) {
