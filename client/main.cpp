@@ -2,6 +2,8 @@
 // its answer, the end. Whatever does not fit leaves by fallback.hpp.
 #include "main.hpp"
 
+#include <linux/prctl.h>
+
 #include "answer.hpp"
 #include "common/text.hpp"
 #include "connect.hpp"
@@ -24,6 +26,12 @@ int connect(Run& run, const wire::Instance& instance) {
     return connection.fd;
 }
 
+/// The kernel has named this process by the launcher's file (execve(2)). That is the command's name: who
+/// kills by name is to hit the program once.
+void take_own_name() {
+    sys::prctl(PR_SET_NAME, sys::address("quicken"));
+}
+
 [[noreturn]] void follow(Run& run, ReplyReader& replies, const Answer& answer, Outgoing& request) {
     if (run.verbose)
         say({answer.cold || run.activated ? "cold run" : "warm run", answer.reason.empty() ? "" : "; ",
@@ -42,6 +50,7 @@ int connect(Run& run, const wire::Instance& instance) {
         run.signals.block();
         if (const char* reason = send(run, fd, request)) run_plainly(run, reason);
         if (const char* reason = fill_deposit(run, request)) run_plainly(run, reason);
+        if (run.invocation.launcher != nullptr) take_own_name();
         replies.start(fd);
         const Answer answer = await_answer(run, replies);
         if (answer.kind == Answer::Kind::plain) request.deposit.withdraw();

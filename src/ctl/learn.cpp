@@ -19,6 +19,7 @@
 #include "common/fd.hpp"
 #include "common/target.hpp"
 #include "ctl/commands.hpp"
+#include "ctl/original.hpp"
 #include "ctl/server.hpp"
 
 namespace quicken::ctl {
@@ -72,7 +73,7 @@ bool remove_file(const std::string& path) {
 Choice choice_of(const Invocation& invocation) {
     Choice choice;
     const std::string name = invocation.name;
-    if (invocation.what == wire::What::file) choice.file = name;
+    if (invocation.what == wire::What::file) choice.file = launched_by(name).value_or(name);
     if (invocation.what == wire::What::module) choice.module = name;
     if (invocation.what == wire::What::entry) choice.entry = name;
     if (invocation.python != nullptr) choice.python = invocation.python;

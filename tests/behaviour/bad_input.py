@@ -243,7 +243,7 @@ class BadInput:
         argv = name + b"\0"
         environ = b"".join(f"{k}={v}\0".encode() for k, v in self.bed.environment.items())
         values = dict.fromkeys(FIELDS, 0)
-        values.update(magic=0x314B4351, protocol=4, instance=bytes.fromhex(os.path.basename(path)[:32]), what=1,
+        values.update(magic=0x314B4351, protocol=5, instance=bytes.fromhex(os.path.basename(path)[:32]), what=1,
                       name_length=len(name), interpreter_length=len(interpreter),
                       argc=1, argv_length=len(argv), envc=len(self.bed.environment), environ_length=len(environ),
                       device=status.st_dev, inode=status.st_ino, size=status.st_size,

@@ -139,6 +139,39 @@ class Launched(Wrapping, surroundings.Screen):
             self.assertEqual(plain, self.on_terminal([launcher], {}, self.bed.work, (24, 80), b"me\n"), what)
         self.assert_count(2, lambda: self.bed.commands_run(path), "not the server's")
 
+    def test_one_process_has_the_name(self):
+        """`killall NAME` is to hit the program, once."""
+        path = self.script("waits", "#!{interpreter}\nif __name__ == '__main__':\n    print(flush=True)\n    input()\n")
+        launcher = self.wrapped(path)
+        for what in "first", "warm":
+            with self.subTest(what), subprocess.Popen([launcher], env=self.bed.env(), stdin=subprocess.PIPE,
+                                                      stdout=subprocess.PIPE) as client:
+                client.stdout.readline()
+                expected = [f"{harness.PYTHON} {path}"]
+                harness.wait_until(lambda: self.named("waits") == expected)  # the one of before may be ending
+                self.assertEqual(expected, self.named("waits"))
+                client.communicate(b"\n", timeout=harness.TIMEOUT)
+                self.assertEqual(0, client.returncode)
+
+    def named(self, name):
+        """Command lines of the processes of this name."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                    if file.read() == name + "\n":
+                        found.append(harness.command_line(pid))
+            except OSError:
+                pass  # gone
+        return found
+
+    def test_learning_by_a_launcher(self):
+        path = self.script("learns", "#!{interpreter}\nif __name__ == '__main__':\n    import xml.dom.minidom\n"
+                                     "    print('done')\n")
+        done = self.bed.run([harness.QUICKEN, "run", "--learn", self.wrapped(path)])
+        self.assertEqual(harness.Result(0, b"done\n", b""), done)
+        self.assertEqual(1, len(os.listdir(os.path.join(self.bed.home, ".local", "state", "quicken", "learn"))))
+
     def test_ends(self):
         for number, last in enumerate(("sys.exit('a message')", "sys.exit(77)", "os._exit(3)", "1 / 0",
                                        "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)")):
@@ -548,10 +581,11 @@ class Places(Wrapping, harness.Case):
             self.assertEqual(["tool"], names(self.bin))
 
     def test_an_installation_that_no_line_can_name(self):
-        prefix = self.installation("pre fix")
-        done = self.bed.run([prefix + "/bin/quickenctl", "wrap", "--into", self.bin, self.script("tool")])
-        self.assertEqual(1, done.status)
-        self.assertIn(b"blanks", done.stderr)
+        for name, text in (("pre fix", b"blanks"), ("p" * 240, b"too long")):
+            prefix = self.installation(name)
+            done = self.bed.run([prefix + "/bin/quickenctl", "wrap", "--into", self.bin, self.script("tool")])
+            self.assertEqual(1, done.status)
+            self.assertIn(text, done.stderr)
 
 
 class Races(Wrapping, harness.Case):

@@ -276,7 +276,7 @@ class RequestTest(unittest.TestCase):
             os.chmod(bed.script, 0o755)
             bed.command = [f"--launch={bed.script}", "./launcher"]
             client, connection, request = bed.listen().serve(["--", "x"])
-            self.assertEqual((request.what, request.name, request.interpreter, request.argv, request.terminal),
+            self.assertEqual((request.what, request.name, request.interpreter, request.argv, request.terminal & 32),
                              (1, bed.script.encode(), b"/usr/bin/python3", [bed.script.encode(), b"--", b"x"], 32))
             connection.reply(REFUSED, text=b"full")
             self.assertEqual(bed.finish(client), (0, b"plain -- x\n", b"quicken: plain run: full\n"))
