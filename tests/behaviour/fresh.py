@@ -362,6 +362,17 @@ class Fresh(harness.Case):
                 self.assertEqual(b"first\n", self.bed.quick([script]).stdout)
                 shutil.rmtree(cache)
 
+    def test_a_cache_that_cannot_be(self):
+        """Below /dev/null, where nothing is ever made."""
+        script = self.bed.write("none.py", "import os, tempfile\nE = []\n"
+                                "for f in (os.makedirs, tempfile.mkdtemp, lambda p: open(p, 'w')):\n"
+                                "    try: f(*['/dev/null/none'] if f is not tempfile.mkdtemp else ['', '', '/dev/null/none'])\n"
+                                "    except OSError as error: E.append(error.errno)\n"
+                                "if __name__ == '__main__':\n    print(E)\n")
+        self.assertEqual(self.bed.plain([script]), self.bed.quick([script]))
+        self.assert_served([script])
+        self.assertEqual("prelude", self.bed.status(script)["rung"])
+
     def test_what_every_run_does_to_the_cache(self):
         """A log, a counter: each run writes its own."""
         self.bed.environment["XDG_CACHE_HOME"] = self.bed.path("cache")
