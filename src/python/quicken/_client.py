@@ -114,7 +114,7 @@ def become(program: str, arguments: 'List[bytes]', mark: bool) -> None:
         environ[MARK.encode()] = b'%d' % os.getpid()
     ignored = _end_ignoring()
     try:
-        os.execve(program, [program.encode('utf-8', 'surrogateescape'), *arguments], environ)
+        os.execve(program, [os.fsencode(program), *arguments], environ)
     except OSError:
         _ignore(ignored)
 
