@@ -281,7 +281,7 @@ void end_for_client(int status) {
     if (!command_.told) state.store(control::SlotState::taken);
     PyThreadState* thread = py.PyEval_SaveThread();
     pollfd ended{client, POLLIN, 0};
-    if (command_.told) poll(&ended, 1, k_client_limit);
+    while (command_.told && poll(&ended, 1, k_client_limit) < 0 && errno == EINTR) continue;
     close(client);
     py.PyEval_RestoreThread(thread);
 }

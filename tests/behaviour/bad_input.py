@@ -16,11 +16,11 @@ import harness
 GOOD = "import os\nif __name__ == '__main__':\n    print('good')\n"
 
 # src/common/wire.hpp: Request (160 bytes), then the body; Inherited.
-REQUEST = struct.Struct("=II16s10I4Q2q44s4x")
+REQUEST = struct.Struct("=II16s10I4Q2q44sI")
 INHERITED = struct.Struct("=II")
 FIELDS = ("magic", "protocol", "instance", "what", "name_length", "directory_length",
           "interpreter_length", "options_length", "argc", "argv_length", "envc", "environ_length", "terminal",
-          "signal_mask", "device", "inode", "size", "mtime_seconds", "mtime_nanoseconds", "modes")
+          "signal_mask", "device", "inode", "size", "mtime_seconds", "mtime_nanoseconds", "modes", "fork_point")
 REPLY = struct.Struct("=IiiI")
 RETRY, STARTED = 2, 5
 REPORT_SIGNAL, SI_QUEUE = 63, -1
@@ -321,6 +321,7 @@ class BadInput:
             "instance": (self.request(path, instance=bytes(16)), None), "what": (self.request(path, what=9), None),
             "terminal": (self.request(path, terminal=0xFFFFFFFF), None),
             "terminal without one": (self.request(path, terminal=1), None),
+            "fork point": (self.request(path, fork_point=2), None),
             "no nul": (good[:-1] + b"x", None),
         }
         for field in ("name_length", "directory_length", "interpreter_length", "options_length", "argc", "argv_length",

@@ -230,11 +230,15 @@ class Surroundings(Insta):
         for argv, stdin in ((["-c", "import fast"], b""), ([], b"import fast\n"), (["-"], b"import fast\n"),
                             (["-i", "fast.py"], b""), (["-i"], b"import fast\n"), (["tool.py"], b""),
                             (["runner.py"], b""), (["-m", "tool"], b""), (["-m", "runpy", "fast"], b""),
-                            (["-m", "cProfile", "-o", "prof", "fast.py"], b""),
+                            (["-m", "cProfile", "-o", "prof", "fast.py"], b""), (["-v", "fast.py"], b""),
+                            (["-X", "importtime", "fast.py"], b""),
                             (["-m", "trace", "--count", "-C", "counts", "fast.py"], b"")):
             with self.subTest(argv=argv):
                 expected = self.bed.run([harness.PYTHON, *argv], stdin=stdin, env={"INSTA_DISABLE": "yes"})
-                self.assert_result(expected, self.bed.run([harness.PYTHON, *argv], stdin=stdin), "enabled")
+                actual = self.bed.run([harness.PYTHON, *argv], stdin=stdin)
+                timed = re.compile(rb"(?m)^import time:[ \d]+\|[ \d]+|0x[0-9a-f]+")
+                expected, actual = (each._replace(stderr=timed.sub(b"", each.stderr)) for each in (expected, actual))
+                self.assert_result(expected, actual, "enabled")
                 self.assertIn(b"False", expected.stdout)
                 self.assertEqual(set(), self.bed.processes())
 

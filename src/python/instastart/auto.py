@@ -45,7 +45,7 @@ def _is_set(name: str) -> bool:
 def _can_be_served() -> bool:
     flags = sys.flags
     main = getattr(sys.modules.get('__main__'), '__file__', None)
-    watched = sys.gettrace() is not None or sys.getprofile() is not None
+    watched = sys.gettrace() is not None or sys.getprofile() is not None or _client.has_told_of_its_start()
     interactive = flags.interactive or flags.inspect or hasattr(sys, 'ps1')
     return bool(main and sys.executable and not watched and not interactive and _client.is_main_importing())
 

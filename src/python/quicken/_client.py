@@ -16,7 +16,7 @@ _FLAGS = b'bBdEIOPqRsStuv'  # a server's interpreter can have: common/target.cpp
 # For type checkers alone (PEP 484): typing is slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Optional, Tuple
+    from typing import Dict, List, Optional, Tuple
 
 
 def is_quickened() -> bool:
@@ -69,6 +69,22 @@ def _read(name: str) -> 'List[bytes]':
         return []
 
 
+def _environ() -> 'Dict[bytes, bytes]':
+    """What this process was started with, as os.environ reads it: the first of a name counts."""
+    found: 'Dict[bytes, bytes]' = {}
+    for entry in _read('environ'):
+        equals = entry.find(b'=', 1)
+        if equals > 0:
+            found.setdefault(entry[:equals], entry[equals + 1:])
+    return found
+
+
+def has_told_of_its_start() -> bool:
+    """Whether this interpreter prints what it does, which the next one would print again."""
+    return bool(sys.flags.verbose or 'importtime' in sys._xoptions or 'PYTHONPROFILEIMPORTTIME' in os.environ
+                or os.environ.get('PYTHONCOERCECLOCALE') == 'warn')
+
+
 def is_main_importing() -> bool:
     """Whether all that goes on is the program's main module, and what that imports: nothing that has come by a call
     of somebody else's, as tests and plugins are imported."""
@@ -108,13 +124,13 @@ def _is_native(path: str) -> bool:
 def become(program: str, arguments: 'List[bytes]', mark: bool) -> None:
     """Executes it. Returns if that cannot be done, and nothing has changed then. `mark`: the plain run that may come
     of it is to know."""
-    environ = dict(each.partition(b'=')[::2] for each in _read('environ')) or dict(os.environb)
+    environ = _environ() or dict(os.environb)
     environ.pop(MARK.encode(), None)
     if mark:
         environ[MARK.encode()] = b'%d' % os.getpid()
     ignored = _end_ignoring()
     try:
-        os.execve(program, [program.encode('utf-8', 'surrogateescape'), *arguments], environ)
+        os.execve(program, [os.fsencode(program), *arguments], environ)
     except OSError:
         _ignore(ignored)
 
