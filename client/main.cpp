@@ -66,6 +66,11 @@ void take_own_name() {
     }
 }
 
+/// By the activator, which adds a link's name.
+bool is_activated(std::string_view called) {
+    return ends_with(take_until(called, ':'), k_activated_name);
+}
+
 }  // namespace
 
 bool is_set(const Process& process, std::string_view name) {
@@ -86,7 +91,7 @@ void run(const Process& process) {
             target,
             {},
             is_set(process, "QUICKEN_VERBOSE"),
-            starts_with(process.argv[0], k_activated_name),
+            is_activated(process.argv[0]),
             lift(script)};
     if (is_set(process, "QUICKEN_DISABLE")) run_plainly(run, "QUICKEN_DISABLE is set");
     if (target.plain != nullptr) run_plainly(run, target.plain);
