@@ -27,7 +27,7 @@
 namespace quicken::wire {
 
 inline constexpr std::uint32_t k_magic = 0x314b4351;  // "QCK1"
-inline constexpr std::uint32_t k_protocol = 4;
+inline constexpr std::uint32_t k_protocol = 5;
 
 /// Limits of a request; one beyond them ends that connection with `refused`.
 /// The kernel's own limit for argv and environ together is 6 MiB (execve(2)).
