@@ -235,7 +235,10 @@ class Launcher(harness.Case):
             result = self.quick(["-c", "print(1)"], preload=None, env=env)
             self.assertEqual((0, b"1\n"), result[:2])
             self.assertRegex(result.stderr, b"^quicken: plain run: .*preload")
-        self.assertEqual(2, self.bed.run([harness.QUICKEN, "python", "--preload"]).status)
+        for words in (["--preload"], ["--preload", "a b", "-c", "pass"], ["--preload=" + "x" * 5000, "-c", "pass"], ["--python", ""]):
+            result = self.bed.run([harness.QUICKEN, "python", *words])
+            self.assertEqual((2, b""), result[:2], words)
+            self.assertIn(b"see quicken --help", result.stderr)
 
     def test_modules_that_cannot_be(self):
         """One that fails or does what nobody expects is not preloaded; the others are."""
