@@ -139,7 +139,10 @@ Invocation parse_python(char** word) {
         }
     }
     found.arguments = word;
-    return found;
+    char text[wire::k_max_name];
+    TextBuffer names(text);
+    const char* error = found.name != nullptr ? append_preloads(found.name, ',', names) : nullptr;
+    return error == nullptr ? found : usage(error);
 }
 
 /// By which name of a Python the program was called, or nullptr. The activator gets it, and gives it back,
@@ -228,17 +231,24 @@ int executable(const char* path) {
     return sys::access(path, X_OK) == 0 ? 0 : EACCES;
 }
 
+void append_number(TextBuffer& text, unsigned number) {
+    char digits[11];
+    char* first = digits + sizeof digits;
+    do {
+        *--first = static_cast<char>('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    text.append({first, static_cast<std::size_t>(digits + sizeof digits - first)});
+}
+
 /// A python3 on PATH may be a link to quicken, of whatever installation, over any number of links.
 bool is_quicken(const char* path) {
     const int fd = sys::open(path, O_PATH | O_CLOEXEC);
     if (fd < 0) return false;
     char link[32];
     TextBuffer text(link);
-    char digits[11];
-    char* first = digits + sizeof digits;
-    for (unsigned rest = static_cast<unsigned>(fd); first == digits + sizeof digits || rest != 0; rest /= 10)
-        *--first = static_cast<char>('0' + rest % 10);
-    text.append("/proc/self/fd/").append({first, static_cast<std::size_t>(digits + sizeof digits - first)});
+    text.append("/proc/self/fd/");
+    append_number(text, static_cast<unsigned>(fd));
     char target[wire::k_max_name];
     const long length = sys::readlink(link, target, sizeof target);
     sys::close(fd);
@@ -699,22 +709,17 @@ bool socket_directory(char** environment, char* text, std::size_t size) {
         return *runtime == '/' && path.append(runtime).append("/quicken").finish();
     }
     const uid_t user = sys::geteuid();
-    char digits[11];
-    char* first = digits + sizeof digits;
-    uid_t rest = user;
-    do {
-        *--first = static_cast<char>('0' + rest % 10);
-        rest /= 10;
-    } while (rest != 0);
-    const string_view number(first, static_cast<std::size_t>(digits + sizeof digits - first));
-
-    if (!path.append("/run/user/").append(number).finish()) return false;
+    path.append("/run/user/");
+    append_number(path, user);
+    if (!path.finish()) return false;
     struct ::stat status {};
     if (sys::stat(text, status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == user) {
         return path.append("/quicken").finish();
     }
     path.adopt(0);
-    return path.append("/tmp/quicken-").append(number).finish();
+    path.append("/tmp/quicken-");
+    append_number(path, user);
+    return path.finish();
 }
 
 const char* get_environment(char** environment, string_view name) {

@@ -94,7 +94,7 @@ const char* read_shared(const Received& received) {
     return nullptr;
 }
 
-const char* begin_shared(const Received&) {
+const char* begin_shared() {
     if (line.kind == Kind::file) {
         if (const char* reason = open_script()) return reason;
     }

@@ -6,12 +6,13 @@
 
 namespace quicken::interp {
 
-/// In a spare that has become its client's, before anything is committed: prepares what the client's command
-/// line names. nullptr, or why only a plain run is right, in words that live until the next call.
-const char* begin_shared(const Received& received);
-
-/// The same, before: so that sys.argv can be made from it. nullptr, or what is wrong with the command line.
+/// In a spare that becomes its client's: reads the command line, for sys.argv to be made from it. nullptr, or
+/// why only a plain run is right.
 const char* read_shared(const Received& received);
+
+/// When all else is the client's, before anything is committed: prepares what the command line names.
+/// nullptr, or why only a plain run is right, in words that live until the next call.
+const char* begin_shared();
 
 /// Runs the program, as Py_RunMain does. Called with no Python frame on the stack.
 PyObject* run_shared();

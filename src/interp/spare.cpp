@@ -267,7 +267,7 @@ const char* become_client(int& connection, pid_t client, Received& received) {
         call_bootstrap("become", environment.get(), arguments.get(), ignored_signals.get(), streams.get()),
         reason, sizeof reason);
     if (reason[0] != '\0') refuse(connection, reason);
-    if (const char* failed = shared ? begin_shared(received) : nullptr) refuse(connection, failed);
+    if (const char* failed = shared ? begin_shared() : nullptr) refuse(connection, failed);
     pid_t group = 0;
     if (terminal) {
         if (const char* failed = await_session(session, group)) refuse(connection, failed);

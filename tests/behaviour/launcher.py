@@ -22,7 +22,8 @@ PRELOAD = "json,decimal,http.client"
 FILES = {
     "about.py": """
         import sys, os
-        print(sys.argv, getattr(sys, 'orig_argv', None), sys.executable, sys.path[0], sys.flags, sys.warnoptions, sys._xoptions)
+        print(sys.argv, getattr(sys, 'orig_argv', None), sys.executable, sys.path[0])
+        print(sys.flags, sys.warnoptions, sys._xoptions)
         print(__name__, __file__, __spec__, __package__, __cached__, type(__loader__), __builtins__, sorted(globals()))
         print(open('/proc/self/cmdline').read().split('\\0'), sorted(os.listdir('/proc/self/fd')), os.getcwd())
         print(sys.path, sys.stdout.line_buffering, sys.stdout.encoding, sys.stdin.read() if sys.argv[1:] == ['-'] else '')
@@ -235,7 +236,10 @@ class Launcher(harness.Case):
             result = self.quick(["-c", "print(1)"], preload=None, env=env)
             self.assertEqual((0, b"1\n"), result[:2])
             self.assertRegex(result.stderr, b"^quicken: plain run: .*preload")
-        self.assertEqual(2, self.bed.run([harness.QUICKEN, "python", "--preload"]).status)
+        for words in (["--preload"], ["--preload", "a b", "-c", "pass"], ["--preload=" + "x" * 5000, "-c", "pass"], ["--python", ""]):
+            result = self.bed.run([harness.QUICKEN, "python", *words])
+            self.assertEqual((2, b""), result[:2], words)
+            self.assertIn(b"see quicken --help", result.stderr)
 
     def test_modules_that_cannot_be(self):
         """One that fails or does what nobody expects is not preloaded; the others are."""
@@ -299,23 +303,26 @@ class Launcher(harness.Case):
         """A link called python3, before the real one on PATH."""
         os.mkdir(self.bed.path("bin"))
         os.symlink(harness.QUICKEN, self.bed.path("real-name"))
-        os.symlink("../real-name", self.bed.path("bin/python3"))
+        link = self.bed.path("bin/python3")
+        os.symlink("../real-name", link)
         env = {"PATH": self.bed.path("bin") + ":" + harness.PATH}
-        child = "import subprocess, sys; print(sys.executable, subprocess.run(['python3', '-c', 'import sys; print(sys.executable, sys.argv)'], capture_output=True))"
+        child = ("import subprocess, sys; print(sys.executable, subprocess.run(['python3', '-c', "
+                 "'import sys; print(sys.executable, sys.argv)'], capture_output=True))")
         self.bed.write("env.py", "#!/usr/bin/env python3\nimport sys\nprint(sys.argv, sys.executable)\n", 0o755)
         for words in (["about.py", "a"], ["-m", "json.tool", "data.json"], ["-c", child], ["-V"], ["-"], ["-i", "-c", "pass"],
                       ["-c", "import sys; print(sys.executable, sys.base_prefix, sys._base_executable)"]):
             expected = self.bed.run([harness.PYTHON, *words], stdin=b"print(3)")
             for state in ("cold", "warm"):
-                self.assert_result(expected, self.bed.run(["python3", *words], stdin=b"print(3)", env=env, executable=self.bed.path("bin/python3")), f"{state}: {words}")
+                quick = self.bed.run(["python3", *words], stdin=b"print(3)", env=env, executable=link)
+                self.assert_result(expected, quick, f"{state}: {words}")
         self.assertGreater(self.commands(), 3)
         expected = self.bed.run([harness.PYTHON, self.bed.path("env.py"), "x"])
         self.assertEqual(expected, self.bed.run([self.bed.path("env.py"), "x"], env=env))
         self.assertEqual(expected, self.bed.run([harness.QUICKEN, self.bed.path("env.py"), "x"], env=env))
-        venv = self.bed.run([self.bed.path("bin/python3"), "-m", "venv", "--without-pip", self.bed.path("venv")], env=env)
+        venv = self.bed.run([link, "-m", "venv", "--without-pip", self.bed.path("venv")], env=env)
         self.assertEqual((0, b"", b""), venv)
         self.assertEqual(os.path.realpath(harness.PYTHON), os.path.realpath(self.bed.path("venv/bin/python")))
-        alone = self.bed.run(["python3", "-c", "pass"], env={"PATH": self.bed.path("bin")}, executable=self.bed.path("bin/python3"))
+        alone = self.bed.run(["python3", "-c", "pass"], env={"PATH": self.bed.path("bin")}, executable=link)
         self.assertEqual((127, b"quicken: python3: No such file or directory\n"), (alone.status, alone.stderr))
 
     def test_interactive(self):

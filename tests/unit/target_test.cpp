@@ -144,6 +144,7 @@ BOOST_AUTO_TEST_CASE(parse_command_lines) {
         {{"run", "--python=p", "-m", "m"}, Form::run, What::module, "m", "p", {}},
         {{"preload", "list"}, Form::tool, {}, {}, {}, {}},
         {{"python", "--preload"}, Form::usage, {}, {}, {}, {}},
+        {{"python", "--preload", "a b", "x"}, Form::usage, {}, {}, {}, {}},
         {{"python", "--python="}, Form::usage, {}, {}, {}, {}},
         {{"python", "--preload=a,b", "--python", "p", "-c", "x"},
          Form::run,
