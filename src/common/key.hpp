@@ -21,7 +21,7 @@ inline constexpr char k_settled_variables[] = "PYTHON* LD_* LC_* LANG LANGUAGE T
 /// with every command, a terminal with every window, and quicken's own are for quicken.
 inline constexpr char k_passing_variables[] =
     "_ SHLVL OLDPWD WINDOWID QUICKEN_DISABLE QUICKEN_VERBOSE QUICKEN_ACTIVATION QUICKEN_IDLE_TIMEOUT "
-    "QUICKEN_LOG_FILE QUICKEN_SCRIPT INSTA_DISABLE INSTA_TIMEOUT INSTA_CMD";
+    "QUICKEN_LOG_FILE INSTA_DISABLE INSTA_TIMEOUT INSTA_CMD";
 
 /// A client's request, whose body is NUL-terminated, and a link in /proc to its working directory.
 struct ClientView {

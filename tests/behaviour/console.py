@@ -438,7 +438,7 @@ class Package(ConsoleCase, harness.Case):
                 "print(sorted(set(sys.modules) - before))")
         code = f"import sys; sys.path.append({installed.PACKAGE!r}); {code}"
         found = self.bed.run([self.venv.python, "-S", "-c", code])
-        self.assertEqual((b"['_functools', '_operator', 'quicken', 'quicken._hand_over', 'quicken.script']\n", b""),
+        self.assertEqual((b"['_functools', '_operator', 'quicken', 'quicken._client', 'quicken._hand_over', 'quicken.script']\n", b""),
                          (found.stdout, found.stderr))
 
     def test_version_of_the_wheel(self):

@@ -26,9 +26,12 @@ INSTA_CMD=stop  end the script's server, do nothing else
 """
 
 import os
+import posix
 import sys
 
 from quicken import _client, done, serve, start
+
+from instastart import _command_line
 
 __all__ = ['done', 'serve', 'start']
 
@@ -45,9 +48,9 @@ def _is_set(name: str) -> bool:
 def _can_be_served() -> bool:
     flags = sys.flags
     main = getattr(sys.modules.get('__main__'), '__file__', None)
-    watched = sys.gettrace() is not None or sys.getprofile() is not None or _client.has_told_of_its_start()
+    watched = sys.gettrace() is not None or sys.getprofile() is not None or _client.has_told_of_its_start(posix.environ)
     interactive = flags.interactive or flags.inspect or hasattr(sys, 'ps1')
-    return bool(main and sys.executable and not watched and not interactive and _client.is_main_importing())
+    return bool(main and sys.executable and not watched and not interactive and _command_line.is_main_importing())
 
 
 def _is_main(program: 'List[bytes]') -> bool:
@@ -63,16 +66,17 @@ def _is_main(program: 'List[bytes]') -> bool:
 
 
 def _stop(program: 'List[bytes]') -> None:
-    tool = _client.find('quickenctl')
+    variables = _client.environment()
+    tool = _client.find('quickenctl', variables)
     if tool is not None:
-        _client.become(tool, [b'stop', *program], False)
+        _client.execute(tool, [b'quickenctl', b'stop', *program], variables)
     raise SystemExit(0)
 
 
 def _hand_over() -> None:
     if _client.is_quickened() or _client.was_handed_over() or not _can_be_served():
         return
-    line = _client.command_line()
+    line = _command_line.command_line()
     if line is None or not _is_main(line[1]):
         return
     options, program, arguments = line
@@ -85,9 +89,10 @@ def _hand_over() -> None:
         raise SystemExit('instastart: INSTA_CMD is %r; it can be stop' % command)
     if _is_set('INSTA_DISABLE') or _is_set('QUICKEN_DISABLE'):
         return
-    client = _client.find('quicken')
+    variables = _client.environment()
+    client = _client.find('quicken', variables)
     if client is not None:
-        _client.become(client, [b'run', *manner, *program, b'--', *arguments], True)
+        _client.execute(client, [b'quicken', b'run', *manner, *program, b'--', *arguments], variables)
 
 
 _hand_over()

@@ -1,149 +1,105 @@
-"""A Python process that becomes quicken's native client, by exec, for the script that it runs.
+"""A Python process that becomes one of quicken's programs, by exec: the same process, as it was when it was started.
 
-It leaves what the interpreter itself has changed as it found it: the
-environment is the one that the process was started with (in the C locale an
-interpreter adds LC_CTYPE, PEP 538), SIGPIPE and SIGXFSZ have their default
-again. What the program has changed so far its next run changes again.
+What the interpreter has changed of it since is undone: of the signals, SIGPIPE
+and SIGXFSZ, which it ignores (they were not ignored before, or no program in
+Python can tell), and SIGINT, which exec(2) makes default again; the
+environment is the one of /proc/self/environ, without the LC_CTYPE of PEP 538
+and what `site` has made of it. Nothing is flushed.
+
+The client runs a program plainly by exec as well. So that this does not go
+round in circles, it is told by a variable, which the client keeps from
+servers and commands; and a command knows that it is one.
 """
 
-import os
+import posix
 import sys
-
-MARK = 'QUICKEN_HANDED_OVER'  # common/target.hpp: the last variable of the environment
-
-_FLAGS = b'bBdEIOPqRsStuv'  # a server's interpreter can have: common/target.cpp
 
 # For type checkers alone (PEP 484): typing is slow to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple
+    from typing import Dict, List, Optional
+
+_MARK = b'QUICKEN_HANDED_OVER'  # common/target.hpp: the last variable of the environment, its value is the pid
+_AT_HOME = '/share/quicken/python/quicken'  # of PREFIX
 
 
 def is_quickened() -> bool:
     """Whether this is a process of quicken's: a template, a command, or what one has forked."""
-    answers: 'List[object]' = []
+    answers = []  # type: List[object]
     sys.audit('quicken.present', answers)
     return bool(answers)
 
 
 def was_handed_over() -> bool:
-    """Whether this is the plain run that a client has made of a process that had become one; forgets it."""
-    return os.environ.pop(MARK, None) == str(os.getpid())
+    """Whether this is the plain run that the client has made of a process that had become it; forgets it."""
+    if _MARK not in posix.environ:
+        return False
+    posix.unsetenv(_MARK)
+    return posix.environ.pop(_MARK) == b'%d' % posix.getpid()
 
 
-def command_line() -> 'Optional[Tuple[List[bytes], List[bytes], List[bytes]]]':
-    """Of this process, as python(1) reads it: the interpreter's options, --file SCRIPT or -m MODULE, the program's
-    arguments. None if it runs something else, or in a way that no server does."""
-    words = _read('cmdline')[1:]
-    options: 'List[bytes]' = []
-    while words and words[0][:1] == b'-' and words[0] != b'-':
-        word = words.pop(0)
-        if word == b'--':
-            break
-        flags, letter, value = _split(word)
-        if letter not in (b'', b'X', b'W', b'm') or (letter and not value and not words):
-            return None
-        given = [word] if value or not letter else [word, words.pop(0)]
-        if letter == b'm':
-            options += [flags] if flags != b'-' else []
-            return options, [b'-m', value or given[1]], words
-        options += given
-    if not words or words[0] == b'-':
-        return None
-    return options, [b'--file', words[0]], words[1:]
+def has_told_of_its_start(variables: 'Dict[bytes, bytes]') -> bool:
+    """Whether this interpreter prints what it does, which the next one would print again."""
+    return bool(sys.flags.verbose or 'importtime' in sys._xoptions or b'PYTHONPROFILEIMPORTTIME' in variables
+                or variables.get(b'PYTHONCOERCECLOCALE') == b'warn')
 
 
-def _split(word: bytes) -> 'Tuple[bytes, bytes, bytes]':
-    """Flags that a server's interpreter can have, with their '-'; the letter of the option that follows them, which has
-    an argument or is none of those; that argument, if it is in the same word."""
-    end = next((i for i in range(1, len(word)) if word[i] not in _FLAGS), len(word))
-    return word[:end], word[end:end + 1], word[end + 1:]
-
-
-def _read(name: str) -> 'List[bytes]':
-    """What the kernel has kept of this process's exec, proc(5)."""
+def read(path: str) -> bytes:
+    parts = []  # type: List[bytes]
+    fd = posix.open(path, posix.O_RDONLY)
     try:
-        with open('/proc/self/' + name, 'rb') as file:
-            return file.read().split(b'\0')[:-1]
-    except OSError:
-        return []
+        while not parts or parts[-1]:
+            parts.append(posix.read(fd, 1 << 13))
+    finally:
+        posix.close(fd)
+    return b''.join(parts)
 
 
-def _environ() -> 'Dict[bytes, bytes]':
-    """What this process was started with, as os.environ reads it: the first of a name counts."""
-    found: 'Dict[bytes, bytes]' = {}
-    for entry in _read('environ'):
+def environment() -> 'Dict[bytes, bytes]':
+    """What this process was given, as os.environ would have it."""
+    variables = {}  # type: Dict[bytes, bytes]
+    for entry in read('/proc/self/environ').split(b'\0'):
         equals = entry.find(b'=', 1)
         if equals > 0:
-            found.setdefault(entry[:equals], entry[equals + 1:])
-    return found
+            variables.setdefault(entry[:equals], entry[equals + 1:])
+    variables.pop(_MARK, None)
+    return variables
 
 
-def has_told_of_its_start() -> bool:
-    """Whether this interpreter prints what it does, which the next one would print again."""
-    return bool(sys.flags.verbose or 'importtime' in sys._xoptions or 'PYTHONPROFILEIMPORTTIME' in os.environ
-                or os.environ.get('PYTHONCOERCECLOCALE') == 'warn')
+def _is_installation(program: str) -> bool:
+    """Is it quicken's, and not another program of that name? A link to it is as good."""
+    from os.path import dirname, realpath
+    prefix = dirname(dirname(realpath(program)))
+    return posix.access(prefix + '/libexec/quicken/quicken-server', posix.X_OK)
 
 
-def is_main_importing() -> bool:
-    """Whether all that goes on is the program's main module, and what that imports: nothing that has come by a call
-    of somebody else's, as tests and plugins are imported."""
-    main = sys.modules.get('__main__')
-    names = getattr(main, '__dict__', None)
-    frame = sys._getframe(1)
-    while frame is not None:
-        code, module = frame.f_code, frame.f_globals.get('__name__')
-        ours = module in (__name__, 'instastart.auto', 'runpy') or code.co_filename.startswith('<frozen importlib')
-        if not (ours or frame.f_globals is names or code.co_name == '<module>'):
-            return False
-        frame = frame.f_back  # type: ignore[assignment]
-    return True
-
-
-def find(name: str) -> 'Optional[str]':
-    """A program of quicken's: of the installation that this package is part of, else on PATH."""
-    package = os.path.dirname(os.path.abspath(__file__))
-    parts = package.split('/')
-    places = ['/'.join([*parts[:-4], 'bin'])] if parts[-4:-1] == ['share', 'quicken', 'python'] else []
-    for place in places + os.get_exec_path():
-        path = place + '/' + name
-        if os.access(path, os.X_OK) and _is_native(path):
-            return path
+def find(name: str, variables: 'Dict[bytes, bytes]') -> 'Optional[str]':
+    """A program of quicken's: next to this package if that is in an installation, otherwise on PATH."""
+    here = __file__.rpartition('/')[0]
+    places = [here[:-len(_AT_HOME)] + '/bin'] if here.endswith(_AT_HOME) else []
+    path = variables.get(b'PATH', b'/bin:/usr/bin').decode(sys.getfilesystemencoding(), 'surrogateescape')
+    for place in places + [entry for entry in path.split(':') if entry[:1] == '/']:
+        program = place + '/' + name
+        if posix.access(program, posix.X_OK) and _is_installation(program):
+            return program
     return None
 
 
-def _is_native(path: str) -> bool:
-    """Another program of that name may be a script."""
+def execute(program: str, arguments: 'List[bytes]', variables: 'Dict[bytes, bytes]') -> None:
+    """Returns if the program cannot be executed, with everything as it was. The plain run that may come of it is told.
+
+    A SIGINT that comes before its action is changed is raised here as
+    KeyboardInterrupt, by the call that changes it; one that comes later ends
+    the process, as it does any that has just been started.
+    """
+    import _signal  # type: ignore[import]  # signal itself makes enumerations, which takes longer than all of this
+    changed = []
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
+        before = _signal.getsignal(number)
+        if before in ((_signal.default_int_handler,) if number == _signal.SIGINT else (_signal.SIG_IGN,)):
+            changed.append((number, _signal.signal(number, _signal.SIG_DFL)))
     try:
-        with open(path, 'rb') as file:
-            return file.read(4) == b'\x7fELF'
-    except OSError:
-        return False
-
-
-def become(program: str, arguments: 'List[bytes]', mark: bool) -> None:
-    """Executes it. Returns if that cannot be done, and nothing has changed then. `mark`: the plain run that may come
-    of it is to know."""
-    environ = _environ() or dict(os.environb)
-    environ.pop(MARK.encode(), None)
-    if mark:
-        environ[MARK.encode()] = b'%d' % os.getpid()
-    ignored = _end_ignoring()
-    try:
-        os.execve(program, [os.fsencode(program), *arguments], environ)
-    except OSError:
-        _ignore(ignored)
-
-
-def _end_ignoring() -> 'List[int]':
-    import _signal  # type: ignore  # signal itself makes enumerations, which takes longer than all of this
-    found = [number for number in (_signal.SIGPIPE, _signal.SIGXFSZ) if _signal.getsignal(number) == _signal.SIG_IGN]
-    for number in found:
-        _signal.signal(number, _signal.SIG_DFL)
-    return found
-
-
-def _ignore(numbers: 'List[int]') -> None:
-    import _signal
-    for number in numbers:
-        _signal.signal(number, _signal.SIG_IGN)
+        posix.execve(program, arguments, {**variables, _MARK: b'%d' % posix.getpid()})
+    except (OSError, ValueError):
+        for number, before in changed:
+            _signal.signal(number, before)

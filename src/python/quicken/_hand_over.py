@@ -1,27 +1,15 @@
-"""From the interpreter that a console script starts to the native client, by exec: the same process, as it was.
+"""From the interpreter that a console script starts to the native client, before the script has done anything.
 
-What the interpreter has changed of it since is undone: of the signals, SIGPIPE
-and SIGXFSZ, which it ignores (they were not ignored before, or no program in
-Python can tell), and SIGINT, which exec(2) makes default again; the
-environment is the one of /proc/self/environ, without the LC_CTYPE of PEP 538
-and what `site` has made of it. Nothing is flushed: what `site` may have
-written to a buffered stream is written again.
-
-Two things keep a script from going round in circles. A command is a child of
-quicken-server. And where the client runs a script plainly that is by exec as
-well, so it is the process that the environment has a mark of.
+What `site` may have written to a buffered stream by then is written again.
 """
 
-import posix
 import sys
+
+from quicken import _client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
-
-_MARK = b'QUICKEN_SCRIPT'
-_SERVER = b'quicken-server'
-_AT_HOME = '/share/quicken/python/quicken'  # of PREFIX
 
 # What a script may use before it asks for the entry point, and all that one may which asks for it by its metadata
 # (setup.py develop and install): nothing that has an effect, so that the script can be run anew from its top.
@@ -55,27 +43,6 @@ def _is_script() -> bool:
             and main.__spec__ is None and _is_beginning(list(frame.f_code.co_names)))
 
 
-def _read(path: str) -> bytes:
-    parts = []  # type: List[bytes]
-    fd = posix.open(path, posix.O_RDONLY)
-    try:
-        while not parts or parts[-1]:
-            parts.append(posix.read(fd, 1 << 13))
-    finally:
-        posix.close(fd)
-    return b''.join(parts)
-
-
-def environment() -> 'Dict[bytes, bytes]':
-    """What this process was given, as os.environ would have it."""
-    variables = {}  # type: Dict[bytes, bytes]
-    for entry in _read('/proc/self/environ').split(b'\0'):
-        equals = entry.find(b'=', 1)
-        if equals > 0:
-            variables.setdefault(entry[:equals], entry[equals + 1:])
-    return variables
-
-
 def _encoded(text: str) -> bytes:
     return text.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 
@@ -99,7 +66,7 @@ def _first_line_is(path: bytes, words: 'List[bytes]') -> bool:
 def interpreter() -> 'Optional[List[bytes]]':
     """The client's options for this interpreter: none if the script's #! line has options, which it then reads itself.
     None if only a plain run has the options that this one has."""
-    words = _read('/proc/self/cmdline').split(b'\0')[:-1]
+    words = _client.read('/proc/self/cmdline').split(b'\0')[:-1]
     options = _options(words)
     if options is None or not sys.executable:
         return None
@@ -108,81 +75,24 @@ def interpreter() -> 'Optional[List[bytes]]':
     return [] if _first_line_is(_encoded(sys.argv[0]), words[:1 + len(options)]) else None
 
 
-def _is_installation(program: str) -> bool:
-    """Is it quicken's, and not another program of that name? A link to it is as good."""
-    from os.path import dirname, realpath
-    prefix = dirname(dirname(realpath(program)))
-    return posix.access(prefix + '/libexec/quicken/quicken-server', posix.X_OK)
-
-
-def find(name: str, variables: 'Dict[bytes, bytes]') -> 'Optional[str]':
-    """A program of quicken's: next to this package if that is in an installation, otherwise on PATH."""
-    here = __file__.rpartition('/')[0]
-    places = [here[:-len(_AT_HOME)] + '/bin'] if here.endswith(_AT_HOME) else []
-    path = variables.get(b'PATH', b'/bin:/usr/bin').decode(sys.getfilesystemencoding(), 'surrogateescape')
-    for place in places + [entry for entry in path.split(':') if entry[:1] == '/']:
-        program = place + '/' + name
-        if posix.access(program, posix.X_OK) and _is_installation(program):
-            return program
-    return None
-
-
 def _is_unwanted(variables: 'Dict[bytes, bytes]') -> bool:
     """Run plainly: the user says so, the interpreter has printed what the next one would print again, or the client
     or a server has started this one."""
-    if variables.get(b'QUICKEN_DISABLE', b'') not in (b'', b'0') or sys.flags.verbose or sys.flags.inspect:
+    if variables.get(b'QUICKEN_DISABLE', b'') not in (b'', b'0') or sys.flags.inspect:
         return True
-    if b'PYTHONPROFILEIMPORTTIME' in variables or variables.get(b'PYTHONCOERCECLOCALE') == b'warn':
-        return True
-    return variables.get(_MARK) == b'%d' % posix.getpid() or _is_command()
+    return _client.has_told_of_its_start(variables) or _client.is_quickened() or _client.was_handed_over()
 
 
-def _is_command() -> bool:
-    try:
-        return _read('/proc/%d/comm' % posix.getppid()).strip() == _SERVER
-    except OSError:
-        return False  # the parent is in another namespace, or gone
-
-
-def forget_mark() -> None:
-    """Take the mark out of the environment that the program sees. In a prelude this is no use of a variable."""
-    variables = posix.environ  # type: Any
-    if dict.__contains__(variables, _MARK):
-        dict.__delitem__(variables, _MARK)
-        posix.unsetenv(_MARK)
-
-
-def execute(program: str, arguments: 'List[bytes]', variables: 'Dict[bytes, bytes]') -> None:
-    """Returns if the program cannot be executed, with everything as it was.
-
-    A SIGINT that comes before its action is changed is raised here as
-    KeyboardInterrupt, by the call that changes it; one that comes later ends
-    the process, as it does any that has just been started.
-    """
-    import _signal  # type: ignore[import]
-    changed = []
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
-        before = _signal.getsignal(number)
-        if before in ((_signal.default_int_handler,) if number == _signal.SIGINT else (_signal.SIG_IGN,)):
-            changed.append((number, _signal.signal(number, _signal.SIG_DFL)))
-    try:
-        posix.execve(program, arguments, variables)
-    except (OSError, ValueError):
-        for number, before in changed:
-            _signal.signal(number, before)
-
-
-def _client() -> None:
-    variables = environment()
+def _become_client() -> None:
+    variables = _client.environment()
     if _is_unwanted(variables):
         return
-    program = find('quicken', variables)
+    program = _client.find('quicken', variables)
     options = interpreter() if program is not None else None
     if program is None or options is None:
         return
     script, arguments = _encoded(sys.argv[0]), [_encoded(argument) for argument in sys.argv[1:]]
-    variables[_MARK] = b'%d' % posix.getpid()
-    execute(program, [b'quicken', b'run', *options, b'--file', script, b'--', *arguments], variables)
+    _client.execute(program, [b'quicken', b'run', *options, b'--file', script, b'--', *arguments], variables)
 
 
 def _begin() -> None:
@@ -190,10 +100,10 @@ def _begin() -> None:
     _decided = True
     if sys.platform == 'linux' and sys.implementation.name == 'cpython' and sys.gettrace() is sys.getprofile() is None:
         try:
-            _client()
+            _become_client()
         except OSError:
             pass  # no /proc: as if there were no client
-    forget_mark()
+    _client.was_handed_over()
 
 
 def hand_over() -> None:
@@ -202,12 +112,14 @@ def hand_over() -> None:
         if _is_script():
             _begin()
         else:
-            forget_mark()
+            _client.was_handed_over()
 
 
 def hand_over_early(text: bytes) -> None:
     """The same of a script that has not begun, and whose text begins like that. For quicken.pth: to import re, as pip
     up to 25 has it, takes half as long as to start an interpreter."""
+    if _decided:  # of a file that site reads twice
+        return
     lines = text.partition(b'\nfrom quicken.script import ')[0].split(b'\n')
     if all(line[:1] in (b'', b'#') or line in _EARLY_LINES or line.startswith(b"'''exec' ") for line in lines):
         _begin()

@@ -59,9 +59,9 @@ def _run(entry: str) -> int:
         wanted = arguments[:1] in (['--help'], ['-h'])
         (_sys.stdout if wanted else _sys.stderr).write(text)
         return 0 if wanted else 2
-    from quicken import _hand_over
-    variables = _hand_over.environment()
-    program = _hand_over.find('quickenctl', variables)
+    from quicken import _client, _hand_over
+    variables = _client.environment()
+    program = _client.find('quickenctl', variables)
     if program is None:
         _fail('quickenctl is not installed, neither next to the package quicken nor on PATH')
     options = _hand_over.interpreter()
@@ -78,8 +78,8 @@ def _each(program: str, arguments: 'List[str]', options: 'List[bytes]', scripts:
         status = subprocess.call([*command, fsencode(script)], executable=program, env=variables)
         if status:
             return status
-    from quicken import _hand_over
-    _hand_over.execute(program, [*command, fsencode(scripts[-1])], variables)
+    from quicken import _client
+    _client.execute(program, [*command, fsencode(scripts[-1])], variables)
     _fail('%s cannot be executed' % program)
 
 

@@ -22,7 +22,6 @@ import builtins as _builtins
 from _functools import partial as _partial  # type: ignore[import]
 from _operator import methodcaller as _methodcaller
 
-from quicken import after_fork as _after_fork
 from quicken import warming as _warming
 
 TYPE_CHECKING = False
@@ -93,11 +92,9 @@ def _import_in_advance(first: str) -> None:
 def __getattr__(name: str) -> 'Any':
     if name[:2] == '__':
         raise AttributeError('module %r has no attribute %r' % (__name__, name))
-    from quicken import _hand_over
     if _warming:
-        _hand_over.forget_mark()
-        _after_fork(_hand_over.forget_mark)
         _import_in_advance(name)
     else:
+        from quicken import _hand_over
         _hand_over.hand_over()
     return _Module(name)
