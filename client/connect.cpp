@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "common/instance.hpp"
 #include "common/sys.hpp"
 #include "common/text.hpp"
 #include "descriptor.hpp"

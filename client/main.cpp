@@ -5,6 +5,7 @@
 #include <linux/prctl.h>
 
 #include "answer.hpp"
+#include "common/instance.hpp"
 #include "common/text.hpp"
 #include "connect.hpp"
 #include "descriptor.hpp"

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "activate/activation.hpp"
+#include "common/instance.hpp"
 #include "common/target.hpp"
 
 namespace quicken {

@@ -27,4 +27,11 @@ inline bool is_dotted(std::string_view text) {
     return true;
 }
 
+/// MODULE:FUNCTION, both dotted.
+inline bool is_entry(std::string_view text) {
+    if (!contains(text, ':')) return false;
+    const std::string_view module = take_until(text, ':');
+    return is_dotted(module) && is_dotted(text);
+}
+
 }  // namespace quicken

@@ -1,6 +1,6 @@
-// From a command line to what is to be run, by which interpreter, and the
-// server that serves it. The client, the activator and quickenctl must agree
-// to the bit, so they share this code.
+// From a command line, as it has been read, to what is to be run, and by which
+// interpreter. The client, the activator and quickenctl must agree to the bit,
+// so they share this code.
 //
 // Freestanding: system calls come from sys.hpp, text lives in the caller's
 // Storage, nothing is allocated and nothing throws.
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/invocation.hpp"
 #include "common/wire.hpp"
 
 namespace quicken {
@@ -29,45 +30,6 @@ struct Storage {
     // 1: the NUL of an attempt that failed.
     char texts[3 * std::size_t{wire::k_max_name} + wire::k_max_options + k_reason + 1];
 };
-
-/// A command line of `quicken`, as typed.
-struct Invocation {
-    enum class Form {
-        run,    // run a program
-        tool,   // status, stop, run --learn, --help, --version, nothing at all: quickenctl's
-        usage,  // not a valid command line; `error` says why
-    };
-    Form form;
-    wire::What what;
-    const char* name;    // script, module or entry, as typed; of a shared interpreter --preload, or nullptr
-    const char* python;  // --python, or nullptr
-    char** arguments;    // the program's own arguments after its argv[0]; ends with nullptr
-    const char* error;
-    // Its path, if one is run (launcher.hpp); without a name it has to be read.
-    const char* launcher = nullptr;
-    wire::ForkPoint fork_point = wire::ForkPoint::automatic;  // --fork-point
-    char** options = nullptr;      // the first of the words --python-option=OPTION, which follow one another
-    std::size_t option_count = 0;  // of them
-    const char* link = nullptr;    // of a shared interpreter: the Python by whose name we were called
-};
-
-/// argv[0] of the activator, and of the client that it becomes; a Link's name follows behind a ':'.
-inline constexpr const char* k_activate_name = "quicken-activate";
-inline constexpr const char* k_activated_name = "quicken-activated";
-
-// clang-format off
-/// Reads `argv` (of main, ends with nullptr). Does no system call.
-///   quicken run [--learn] [--python INTERPRETER] [--python-option=OPTION]... [--fork-point start]
-///               --file SCRIPT | -m MODULE | --entry MODULE:FUNCTION [--] [ARG...]
-///   quicken run [as above] SCRIPT [ARG...]
-///   quicken SCRIPT [ARG...]
-///   quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
-///   quicken --launch[=ORIGINAL] LAUNCHER [ARG...]
-///   quicken python [--preload NAME,...] [--python INTERPRETER] WORD..., or by a link: python3 WORD...
-/// One `--` directly after the program is dropped in the first form; in the others, which are
-/// also what #! lines make, everything is the script's.
-// clang-format on
-Invocation parse(char** argv);
 
 /// What is to be run, and whether a server may run it.
 struct Target {
@@ -98,17 +60,6 @@ struct Target {
 /// who can do so when nobody waits for it; -1 otherwise.
 Target resolve(const Invocation& invocation, char** environment, Storage& storage, int* opened = nullptr);
 Target resolve(wire::What what, const char* name, const char* python, char** environment, Storage& storage);
-
-/// The server for `target`: hashes it, the settings that an interpreter reads
-/// only at its start (PYTHON*, LD_*, LC_*, LANG, LANGUAGE, TZ, GLIBC_TUNABLES,
-/// MALLOC_*; in any order), the effective group id, the supplementary groups
-/// of the calling process (in any order) and quicken's version.
-/// XXH3 (xxHash), 128 bits. `group`: the effective group id, where it is known.
-wire::Instance instance_of(const Target& target, char** environment, gid_t group);
-wire::Instance instance_of(const Target& target, char** environment);
-
-/// 32 hexadecimal digits and a NUL.
-void format(const wire::Instance& instance, char (&text)[33]);
 
 /// The directory of the sockets: $XDG_RUNTIME_DIR/quicken; where that is unset or
 /// empty /run/user/UID/quicken if /run/user/UID is a directory of ours, else

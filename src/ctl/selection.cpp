@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "common/error.hpp"
+#include "common/instance.hpp"
 #include "common/target.hpp"
 
 namespace quicken::ctl {

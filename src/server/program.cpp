@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "common/instance.hpp"
 #include "common/target.hpp"
 #include "common/text.hpp"
 #include "common/validate.hpp"

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/error.hpp"
+#include "common/instance.hpp"
 #include "common/target.hpp"
 #include "common/text.hpp"
 #include "message.hpp"

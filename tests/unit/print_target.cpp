@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "common/instance.hpp"
 #include "common/target.hpp"
 
 int main(int, char** argv) {

@@ -2,6 +2,7 @@
 // the kernel would find.
 #define BOOST_TEST_MODULE target
 #include "common/target.hpp"
+#include "common/instance.hpp"
 
 #include <stdlib.h>
 #include <sys/stat.h>
