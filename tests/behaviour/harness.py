@@ -302,6 +302,19 @@ class Case(unittest.TestCase):
         self.bed = Bed(self.activation)
         self.addCleanup(self.bed.close)
 
+    def start_display(self):
+        """The name of an X server's display that lasts as long as the test."""
+        out, into = os.pipe()
+        server = subprocess.Popen(["Xvfb", "-displayfd", str(into), "-noreset", "-nolisten", "tcp"], pass_fds=[into],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(into)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.terminate)
+        with os.fdopen(out) as file:
+            name = ":" + file.readline().strip()
+        self.assertNotEqual(":", name)
+        return name
+
     def assert_result(self, expected, actual, what):
         if expected == actual:
             return

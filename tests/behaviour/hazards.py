@@ -510,15 +510,7 @@ class Displays(Rungs):
 
     def setUp(self):
         super().setUp()
-        out, into = os.pipe()
-        server = subprocess.Popen(["Xvfb", "-displayfd", str(into), "-noreset", "-nolisten", "tcp"], pass_fds=[into],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(into)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.terminate)
-        with os.fdopen(out) as file:
-            self.display = {"DISPLAY": ":" + file.readline().strip(), "NO_AT_BRIDGE": "1"}
-        self.assertNotEqual(":", self.display["DISPLAY"])
+        self.display = {"DISPLAY": self.start_display(), "NO_AT_BRIDGE": "1"}
 
     def test_displays(self):
         def compare(directory, prelude, main, reason):

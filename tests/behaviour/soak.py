@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
 
 AT_ONCE = 100
+AT_REST = 3  # children of a supervisor: a template and two spares
 SETTLED = 100  # runs after which a server must not grow any more
 ROUNDS = max(harness.ROUNDS or 5000, 2 * SETTLED)
 MEGABYTE = 1024  # kB, as in /proc/PID/status
@@ -150,15 +151,16 @@ class Soak:
         }
 
     def settled(self):
-        """The holdings, once they have been the same for half a second: a spare is replaced after its run has begun."""
+        """The holdings, once they have been the same for half a second: a spare is replaced after its run has begun, and
+        those for a crowd are given back when it is over."""
         since, last = time.monotonic(), None
-        deadline = since + 20
+        deadline = since + 40
         while time.monotonic() < min(since + 0.5, deadline):
             try:
                 now = self.holdings()
             except (FileNotFoundError, IndexError):
                 now = None
-            if now != last:
+            if now != last or now is None or now["children of the supervisor"] > AT_REST:
                 since, last = time.monotonic(), now
             time.sleep(0.05)
         return last
