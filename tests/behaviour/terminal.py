@@ -386,7 +386,7 @@ CASES = (
          b"jobs\r", r"jobs\n\[1\]\+ +Stopped +cat\n% " + AT, b"fg\r", r"fg\ncat\n" + AT, b"echoed\r", r"echoed\nechoed\n", C_C, r"\^C\n% " + AT, b"exit\r", r"\n130\n\$ "),
     case("shell by exec", "import os", "os.execvp('bash', ['bash', '--norc', '--noprofile', '-c', 'read -p \"? \" x; echo got $x'])", r"\? ", b"joe\r"),
     case("pty.spawn", "import pty", "print(pty.spawn(['sh', '-c', 'echo up; read x; echo got $x; exit 3']))", "up", b"joe\r", r"768"),
-    case("a session of its own inside", "import os, pty", "\n    pid, fd = pty.fork()\n    if not pid: print(os.getsid(0) == os.getpid(), os.isatty(0), flush=True); os._exit(0)\n    print(os.read(fd, 99)); os.waitpid(pid, 0)"),
+    case("a session of its own inside", "import os, pty", "\n    pid, fd = pty.fork()\n    if not pid: print(os.getsid(0) == os.getpid(), os.isatty(0), flush=True); os._exit(0)\n    with os.fdopen(fd, 'rb') as told: print(told.readline())\n    os.waitpid(pid, 0)"),
     case("background group reads", "import os, subprocess", "\n    child = subprocess.Popen(['cat'], process_group=0)\n    print(os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])); child.kill()"),
     case("gives the terminal to a child", "import os, signal, subprocess", "\n    signal.signal(signal.SIGTTOU, signal.SIG_IGN)\n    child = subprocess.Popen(['sh', '-c', 'kill -STOP $$; read x; echo got $x'], process_group=0)\n"
          "    os.waitpid(child.pid, os.WUNTRACED); os.tcsetpgrp(0, child.pid); os.kill(child.pid, 18); child.wait(); os.tcsetpgrp(0, os.getpgrp()); print(input('? '))", r"run prog\n" + AT, b"joe\r", r"\? ", b"jim\r"),
