@@ -109,10 +109,8 @@ inline constexpr char k_environment[] = "QUICKEN_TEMPLATE";
 /// Arguments of a template: interpreter, interpreter options, guard option and code, what (file, module,
 /// entry, python), name, instance in hexadecimal, code of an entry or "", names of modules to import in
 /// advance (when the fork point is reached), separated by blanks, the file in which commands note what they
-/// import late or
-/// "" (src/server/learned.hpp), "start" if the fork point is a call (wire.hpp) or "", then the first client's
-/// sys.argv. A Python without the hook runs the guard's
-/// code and nothing else.
+/// import late or "" (src/server/learned.hpp), "start" if the fork point is a call (wire.hpp) or "", then the
+/// first client's sys.argv. A Python without the hook runs the guard's code and nothing else.
 inline constexpr char k_guard_option[] = "-c";
 inline constexpr char k_guard_code[] = "raise SystemExit('quicken: the interpreter did not load its hook')";
 

@@ -194,7 +194,10 @@ class Resolver {
     void find_interpreter(const char* script, const Invocation& asked) {
         Shebang shebang(TextBuffer(room_in(storage_), wire::k_max_options));
         if (asked.python != nullptr) {
-            if (!split_python(asked.python, shebang.python, shebang.options)) shebang.python = asked.python;
+            // The options of a shared interpreter are in its line.
+            if (target_.what == wire::What::python ||
+                !split_python(asked.python, shebang.python, shebang.options))
+                shebang.python = asked.python;
             return use_shebang(shebang, asked);
         }
         if (script == nullptr || !is_regular_) return use_shebang(shebang, asked);

@@ -1,16 +1,20 @@
 // What must not happen, whoever else is at work in the directory:
 //
-// - Something that is not ours is overwritten. A launcher gets its name by link(2), which fails where
-// anything has that
-//   name: a file, a directory, a link, also one that leads nowhere. No file is ever opened for writing but
+// - Something that is not ours is overwritten. A launcher gets its name by
+//   link(2), which fails where anything has that name: a file, a directory, a
+//   link, also one that leads nowhere. No file is ever opened for writing but
 //   one that we have just made under a name of its own (O_EXCL).
-// - Something that is not ours is removed. Between the look at a file and unlink(2) another can take its
-// place. So the
-//   file is first renamed to a name that is ours, looked at there, where nobody else comes, and removed if it
-//   is a launcher of that original; otherwise it gets its name back, by link(2) again. If that has been taken
-//   meanwhile both are left, and the message says where.
-// - A launcher is seen in parts. It is complete, executable and closed (ETXTBSY) before it gets its name.
-// - A name of ours is left behind. Signals wait meanwhile; only KILL can leave a file `.quicken-XXXXXX`.
+// - Something that is not ours is removed. Between the look at a file and
+//   unlink(2) another can take its place. So the file is first renamed to a
+//   name that is ours, looked at there, where nobody else comes, and removed if
+//   it is a launcher of that original; otherwise it gets its name back, by
+//   link(2) again. If that has been taken meanwhile both are left, and the
+//   message says where.
+// - A launcher is seen in parts. It is complete, executable and closed
+//   (ETXTBSY) before it gets its name.
+// - A name of ours is left behind. Signals wait meanwhile; only KILL can leave
+//   a file `.quicken-XXXXXX`, and the name of a launcher that is replaced by
+//   one of another installation is free for a moment.
 #include "ctl/launcher_file.hpp"
 
 #include <dirent.h>

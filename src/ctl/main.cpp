@@ -71,6 +71,10 @@ void add_choice(CLI::App& command, Choice& choice, bool bare_script) {
         ->type_name("start")
         ->check(CLI::IsMember({"start"}));
     command.final_callback([&choice, &command] {
+        if (choice.shared && !(choice.python_options.empty() && choice.fork_point.empty())) {
+            throw CLI::ValidationError(command.get_name(),
+                                       "--shared is the shared interpreter without options");
+        }
         const int chosen = !choice.file.empty() + !choice.module.empty() + !choice.entry.empty() +
                            !choice.instance.empty() + choice.shared;
         if (chosen != 1) {

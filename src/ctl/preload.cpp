@@ -150,8 +150,9 @@ std::string interpreter(const std::string& wanted) {
 /// Looked for where no script is: not in the working directory.
 void check_module(const std::string& name, const std::string& python) {
     constexpr const char* k_code =
-        "import importlib.util, sys\n"
+        "import sys\n"
         "if '' in sys.path: sys.path.remove('')\n"
+        "import importlib.util\n"
         "try: found = importlib.util.find_spec(sys.argv[1]) is not None\n"
         "except ModuleNotFoundError: found = False\n"
         "sys.exit(0 if found else 3)\n";
@@ -160,8 +161,7 @@ void check_module(const std::string& name, const std::string& python) {
         if (name == toolkit) module = needed;
     }
     const int status = run_python(python, k_code, module);
-    if (status == 3)
-        throw Error(fmt::format("{} finds no module {}", dropin::printable(python), module));
+    if (status == 3) throw Error(fmt::format("{} finds no module {}", dropin::printable(python), module));
     if (status != 0) throw Error(fmt::format("{} cannot say whether there is a module {}", python, module));
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,7 +24,6 @@ constexpr std::size_t k_most = 32U << 10;  // bytes of an environment
 struct Shared {
     std::atomic<std::uint32_t> busy;  // a command writes
     std::uint32_t size;               // of the environment; 0: there was no client yet, or it was too large
-    std::uint32_t count;
     StreamKind streams[3];
     char environment[k_most];
 };
@@ -31,16 +31,19 @@ struct Shared {
 Shared* shared = nullptr;
 char* expected = nullptr;  // strings end to end, as in a request
 std::size_t expected_size = 0;
-StreamKind fitted[3] = {};  // what Python's streams are right for
+StreamKind fitted[3] = {};      // what Python's streams are right for
+blksize_t fitted_size[3] = {};  // st_blksize of that: the size of their buffers
 StreamKind actual[3] = {};
 
 void expect_environment() {
-    const std::uint32_t size = shared->size, count = shared->count;
-    if (size == 0 || size > k_most || count > size) return;
+    const std::uint32_t size = shared->size;
+    if (size == 0 || size > k_most) return;
     auto* copy = static_cast<char*>(malloc(size + 1));
     if (copy == nullptr) return;
     memcpy(copy, shared->environment, size);
-    copy[size] = '\0';
+    copy[size - 1] = '\0';
+    std::uint32_t count = 0;
+    for (std::uint32_t i = 0; i < size; ++i) count += copy[i] == '\0' ? 1 : 0;
     char** strings = environment_strings(copy, size, count);
     if (strings == nullptr) return free(copy);
     const Ref environment = environment_dict(strings);
@@ -50,6 +53,11 @@ void expect_environment() {
     if (!taken || py.PyObject_IsTrue(taken.get()) != 1) return free(copy);
     expected = copy;
     expected_size = size;
+}
+
+blksize_t block_size_of(int fd) {
+    struct stat status {};
+    return fstat(fd, &status) == 0 ? status.st_blksize : 0;
 }
 
 /// Something of this kind at `fd`, whatever was there. False if there is none.
@@ -70,6 +78,7 @@ void expect_streams() {
         const Ref number(py.PyLong_FromLong(1L << fd));
         if (!call_bootstrap("fit_streams", number.get())) _exit(1);
         fitted[fd] = kind;
+        fitted_size[fd] = block_size_of(fd);
     }
 }
 
@@ -96,7 +105,8 @@ unsigned unlike_streams() {
     unsigned found = 0;
     for (int fd : {0, 1, 2}) {
         actual[fd] = stream_kind(fd);
-        const bool alike = actual[fd] == fitted[fd] && actual[fd] != StreamKind::other;
+        const bool alike = actual[fd] == fitted[fd] && actual[fd] != StreamKind::other &&
+                           (fitted[fd] == StreamKind::as_in_prelude || block_size_of(fd) == fitted_size[fd]);
         if (alike) continue;
         found |= 1U << fd;
         if (fitted[fd] != StreamKind::as_in_prelude) found |= 8U << fd;
@@ -109,10 +119,9 @@ void note_client(const Received& received) {
     const wire::Request& request = received.request;
     const bool fits = request.environ_length <= k_most;
     memcpy(shared->streams, actual, sizeof actual);
-    if (fits && !has_expected_environment(received))
-        memcpy(shared->environment, received.environment(), request.environ_length);
+    // Also if it is what we expected: another command may have written since.
+    if (fits) memcpy(shared->environment, received.environment(), request.environ_length);
     shared->size = fits ? request.environ_length : 0;
-    shared->count = request.envc;
     shared->busy.store(0);
 }
 

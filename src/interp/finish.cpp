@@ -209,9 +209,10 @@ bool flush_streams() {
 }
 
 /// The client has this signal blocked: it is in its queue whatever it does at the moment. That its pid has
-/// become another process's would take all other pids to be handed out between its end and our SIGKILL, which
-/// the supervisor sends as soon as it sees that end. Without a supervisor nobody does: then only a process
-/// that blocks the signal gets it, which no other than a client is known to do and none is killed by.
+/// become another process's would take all other pids to be handed out since its end, which the supervisor
+/// sees at once, or within k_handoff_delay of our start, and kills us. Without a supervisor nobody does: then
+/// only a process that blocks the signal gets it, which no other than a client is known to do and none is
+/// killed by.
 /// Where the queue is full (RLIMIT_SIGPENDING) the supervisor reports, from our exit status.
 bool report(int wait_status) {
     if (getppid() != command_.supervisor && !blocks_signal(command_.client, wire::k_report_signal))
@@ -253,6 +254,7 @@ void finish(PyObject* result) {
     if (!command_.told) state.store(control::SlotState::reporting);
     if (command_.told || report(wait_status)) {
         // What is left is ours: the terminal's hangup, which the client's end may be, is not to end it.
+        signal(SIGHUP, SIG_IGN);  // of threads of the program too
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -278,9 +280,13 @@ void end_for_client(int status) {
     auto& state = template_.board->slots[command_.slot].state;
     state.store(control::SlotState::reported);
     command_.told = report(status << 8);
-    if (!command_.told) state.store(control::SlotState::taken);
-    PyThreadState* thread = py.PyEval_SaveThread();
     pollfd ended{client, POLLIN, 0};
+    if (!command_.told) {
+        state.store(control::SlotState::taken);
+        // Killed meanwhile: the supervisor has seen it, and taken it for the end of one that was told.
+        if (poll(&ended, 1, 0) > 0) kill(getpid(), SIGKILL);
+    }
+    PyThreadState* thread = py.PyEval_SaveThread();
     while (command_.told && poll(&ended, 1, k_client_limit) < 0 && errno == EINTR) continue;
     close(client);
     py.PyEval_RestoreThread(thread);

@@ -267,7 +267,7 @@ void Variant::order_spares(std::size_t least) {
 
 /// Those beyond: one after the other, and not while what has taken one may still be running.
 void Variant::order_more(std::size_t least) {
-    if (more_timer_ || pool_.spares() >= least + demand_.more()) return;
+    if (more_timer_ || demand_.more() == 0 || pool_.spares() >= least + demand_.more()) return;
     more_timer_ = common_.loop.after(Demand::k_pause, [this, least] {
         more_timer_.reset();
         if (state_ != State::ready || pool_.order_outstanding()) return;  // the answer brings us back
@@ -286,7 +286,8 @@ bool Variant::order_spare(std::size_t wanted) {
 }
 
 void Variant::follow_demand(std::size_t least) {
-    if (pool_.ran_out()) {
+    // Of the others each client takes the only one.
+    if (pool_.ran_out() && listening_) {
         demand_.ran_out(Demand::Clock::now());
         ebb_timer_.reset();
     }

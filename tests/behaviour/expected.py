@@ -39,7 +39,7 @@ SCRIPT = """
 """
 
 ENVIRONMENTS = ({}, {"A": "1"}, {"A": "2"}, {"B": "1"}, {"A": ""}, {"A": "1", "B": "2"}, {"LARGE": "x" * 40000}, {"A": "=="},
-                {"ODD": "\udcff\udc80"}, {"HOME": "/nowhere"}, {"TERM": "dumb", "COLUMNS": "30"})
+                {"ZA": "1xxxxx"}, {"ZA": "1", "ZB": "2"}, {"ODD": "\udcff\udc80"}, {"HOME": "/nowhere"}, {"TERM": "dumb", "COLUMNS": "30"})
 STREAMS = ("pipe", "null", "file", "grown", "terminal", "closed", "full")
 
 

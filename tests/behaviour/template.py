@@ -98,7 +98,7 @@ def trace_of(bed, name, what="file", env=None, python=harness.PYTHON, rung=1, op
     control = theirs.fileno()
     fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, FIRST_FD) for fd in (control, control, control, board, control)]
     environment = bed.env(env)
-    environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung, -1, -1, terminal, rows, columns])))
+    environment.update(LD_PRELOAD=HOOK, QUICKEN_TEMPLATE=",".join(map(str, [*fds, -1, rung, -1, -1, -1, terminal, rows, columns])))
     guard = ["-c", "raise SystemExit('the hook is not there')"]
     process = subprocess.Popen([python, *options, *guard, what, name, "0" * 32, "", "", "", "", name], env=environment,
                                cwd=bed.work, pass_fds=fds)
