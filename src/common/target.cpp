@@ -78,6 +78,21 @@ void append_number(TextBuffer& text, unsigned number) {
     text.append({first, static_cast<std::size_t>(digits + sizeof digits - first)});
 }
 
+/// A script that runs quicken, which would come back here.
+bool calls_quicken(const char* path) {
+    char text[512];
+    const int fd = sys::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) return false;
+    const long length = sys::read(fd, text, sizeof text);
+    sys::close(fd);
+    string_view left(text, length > 0 ? static_cast<std::size_t>(length) : 0);
+    if (!starts_with(left, "#!")) return false;
+    for (; !left.empty(); left.remove_prefix(1)) {
+        if (starts_with(left, "quicken python")) return true;
+    }
+    return false;
+}
+
 /// A python3 on PATH may be a link to quicken, of whatever installation, over any number of links.
 bool is_quicken(const char* path) {
     const int fd = sys::open(path, O_PATH | O_CLOEXEC);
@@ -330,7 +345,7 @@ class Resolver {
             if (!text.finish()) continue;  // no such file can be opened, execvp(3) goes on as well
             const int found = executable(buffer);
             if (found == EACCES) error = EACCES;
-            if (found != 0 || is_quicken(buffer)) continue;
+            if (found != 0 || is_quicken(buffer) || calls_quicken(buffer)) continue;
             use(text.view());
             return 0;
         }

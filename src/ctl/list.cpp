@@ -78,7 +78,7 @@ nlohmann::ordered_json to_json(const Entry& entry) {
 void print_row(const Entry& entry) {
     const auto& p = entry.properties;
     // A server that has had no request yet does not know what it serves.
-    const bool knows = p && !p->name.empty();
+    const bool knows = p && (!p->name.empty() || p->what == "python");
     std::string serves = knows ? subject_of(*p) : entry.subject ? describe(*entry.subject) : "?";
     const std::string interpreter = knows ? p->interpreter : entry.subject ? entry.subject->interpreter : "";
     if (!interpreter.empty()) {

@@ -140,7 +140,7 @@ def _has_path_entry():
 def _begin_file():
     path = Shared.value
     if path[0] != '/' and sys.version_info >= (3, 9):
-        path = posix.getcwd() + '/' + path
+        path = posix.getcwd() + ('' if path == '.' and sys.version_info >= (3, 11) else '/' + path)
     importer = _importer(path)
     if importer is not None:
         Shared.package = True

@@ -325,6 +325,25 @@ class Launcher(harness.Case):
         alone = self.bed.run(["python3", "-c", "pass"], env={"PATH": self.bed.path("bin")}, executable=link)
         self.assertEqual((127, b"quicken: python3: No such file or directory\n"), (alone.status, alone.stderr))
 
+    def test_script_that_runs_us(self):
+        """As a python3 before the real one on PATH: who is it is not looked for there, or it would come back for ever."""
+        script = self.bed.path("bin/python3")
+        os.mkdir(self.bed.path("bin"))
+        self.bed.write("bin/python3", f"#!/bin/sh\nexec {os.path.dirname(harness.QUICKEN)}/quicken python \"$@\"\n", 0o755)
+        env = {"PATH": self.bed.path("bin") + ":" + harness.PATH}
+        for words in (["about.py", "a"], ["-V"]):
+            expected = self.bed.run([harness.PYTHON, *words])
+            for state in ("cold", "warm"):
+                self.assert_result(expected, self.bed.run([script, *words], env=env), f"{state}: {words}")
+
+    def test_directory_that_one_is_in(self):
+        """By ".", for which the interpreter has a rule of its own since 3.11."""
+        for words in ([".", "a"], ["./", "a"]):
+            expected = self.bed.run([harness.PYTHON, *words], cwd=self.bed.path("tree"))
+            for state in ("cold", "warm"):
+                quick = self.bed.run([harness.QUICKEN, "python", *words], cwd=self.bed.path("tree"))
+                self.assert_result(expected, quick, f"{state}: {words}")
+
     def test_interactive(self):
         """-i, and no program at all, on a terminal."""
         screens = []
