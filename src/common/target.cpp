@@ -78,17 +78,17 @@ void append_number(TextBuffer& text, unsigned number) {
     text.append({first, static_cast<std::size_t>(digits + sizeof digits - first)});
 }
 
-/// A script that runs quicken, which would come back here.
+/// A script that runs quicken, which would come back here, or quicken itself under another name (start.cpp).
 bool calls_quicken(const char* path) {
-    char text[512];
+    char text[1024];
     const int fd = sys::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) return false;
     const long length = sys::read(fd, text, sizeof text);
     sys::close(fd);
     string_view left(text, length > 0 ? static_cast<std::size_t>(length) : 0);
-    if (!starts_with(left, "#!")) return false;
+    const string_view sign = starts_with(left, "#!") ? string_view("quicken python") : k_client_sign;
     for (; !left.empty(); left.remove_prefix(1)) {
-        if (starts_with(left, "quicken python")) return true;
+        if (starts_with(left, sign)) return true;
     }
     return false;
 }

@@ -22,6 +22,9 @@ namespace quicken {
 /// command gets it.
 inline constexpr std::string_view k_handed_over = "QUICKEN_HANDED_OVER";
 
+/// What the client has in its first 1024 bytes, whatever the name of its file.
+inline constexpr std::string_view k_client_sign = "quicken's client";
+
 /// Room for the text that a Target refers to: it must outlive the Target. The texts lie one after the other:
 /// each page that is touched costs a process that lives so shortly more than a system call.
 struct Storage {

@@ -7,6 +7,7 @@ interactive mode, signals.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -335,6 +336,22 @@ class Launcher(harness.Case):
             expected = self.bed.run([harness.PYTHON, *words])
             for state in ("cold", "warm"):
                 self.assert_result(expected, self.bed.run([script, *words], env=env), f"{state}: {words}")
+
+    def test_other_names_of_ours(self):
+        """A hard link, a copy, a link to a copy of another name: on PATH none of them is a Python."""
+        installed = self.bed.path("other/bin")
+        shutil.copytree(os.path.dirname(harness.SERVER), self.bed.path("other/libexec/quicken"))
+        os.mkdir(installed)
+        shutil.copy(harness.QUICKEN, installed + "/quicken-1")
+        for name, make in (("hard", lambda path: os.link(installed + "/quicken-1", path)),
+                           ("copy", lambda path: shutil.copy(harness.QUICKEN, path)),
+                           ("link", lambda path: os.symlink(installed + "/quicken-1", path))):
+            os.mkdir(self.bed.path(name))
+            make(self.bed.path(name + "/python3"))
+            env = {"PATH": self.bed.path(name) + ":" + harness.PATH}
+            expected = self.bed.run([harness.PYTHON, "about.py", "a"])
+            for argv in (["python3"], [harness.QUICKEN, "python"]):
+                self.assert_result(expected, self.bed.run([*argv, "about.py", "a"], env=env), f"{name}: {argv}")
 
     def test_directory_that_one_is_in(self):
         """By ".", for which the interpreter has a rule of its own since 3.11."""
