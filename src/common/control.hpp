@@ -11,7 +11,11 @@
 //            to act or no other spare waits, else k_handoff_delay later, when
 //            a short command has ended on the core that its successor's fork
 //            would take from it. A spare that ends before it has set the alarm
-//            is told of by SIGCHLD: then too all handoffs are read.
+//            is told of by SIGCHLD: then too all handoffs are read. A spare
+//            may set the alarm anew before it has been heard: what another has
+//            sent is then read k_handoff_delay later at most, by one of them,
+//            and as each handoff takes a spare away the last sets it at once.
+//            A spare that is ordered counts as one that waits: it is about to.
 //  requests  supervisor -> spares of one template: clients that somebody else
 //            has accepted, each with its connection, its directory, its deposit
 //            and a memfd that holds its request, header and body. Whether a

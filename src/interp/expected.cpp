@@ -20,7 +20,8 @@ namespace {
 constexpr std::size_t k_most = 32U << 10;  // bytes of an environment
 
 /// Shared by the template and all that is forked from it. Whoever reads it while a command writes gets a
-/// mixture, which no client is like: it costs that spare its lead, and nothing else.
+/// mixture, which no client is like: it costs that spare its lead, and nothing else. So does a command that
+/// is killed while it writes: nobody writes any more, and what is there stays.
 struct Shared {
     std::atomic<std::uint32_t> busy;  // a command writes
     std::uint32_t size;               // of the environment; 0: there was no client yet, or it was too large
@@ -76,8 +77,9 @@ void expect_streams() {
         if (kind != StreamKind::null_device && kind != StreamKind::terminal) continue;
         if (!put_in_place(kind, fd)) continue;
         const Ref number(py.PyLong_FromLong(1L << fd));
-        if (!call_bootstrap("fit_streams", number.get())) _exit(1);
-        fitted[fd] = kind;
+        const bool fits = static_cast<bool>(call_bootstrap("fit_streams", number.get()));
+        if (!fits) py.PyErr_Clear();
+        fitted[fd] = fits ? kind : StreamKind::other;  // which no client's is like
         fitted_size[fd] = block_size_of(fd);
     }
 }
