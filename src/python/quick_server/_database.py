@@ -5,7 +5,7 @@ permission, locked for long, not a database. Each kind of trouble is said once. 
 process: a cache's is removed, another one is kept beside it as FILE.broken.
 
 One connection a process, under one lock; statements are short. SQLite's own state must not be used in the child of a fork (sqlite.org,
-"How To Corrupt", 2.6): there every run() gives the default. The connection is leaked then, on purpose: closing it would
+"How To Corrupt", 2.6): there every run() gives the default, for a file that was open at the fork. The connection is leaked then, on purpose: closing it would
 touch the parent's files.
 """
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 BUSY = 3.0  # seconds that one process waits for another's transaction
 _leaked: List[Any] = []
+_inherited: Set[str] = set()  # files that were open in a process that this one is a fork of
 
 
 class Database:
@@ -35,14 +36,14 @@ class Database:
         self._owner = 0  # the thread inside run()
         self._said: Set[str] = set()
         self._replaced = False
-        self._foreign = False
         self._lock = threading.RLock()
         tell_after_fork(self)
 
     def after_fork(self) -> None:
-        _leaked.append(self._connection)
+        if self._connection is not None:
+            _leaked.append(self._connection)
+            _inherited.add(self.path)
         self._connection = None
-        self._foreign = True
         self._owner = 0
         self._lock = threading.RLock()
 
@@ -52,7 +53,7 @@ class Database:
 
     def run(self, action: Callable[[sqlite3.Connection], T], default: T, write: bool = True) -> T:
         """action(connection) in a transaction; `default` in case of trouble. Not from within itself."""
-        if self._foreign:
+        if self.path in _inherited:
             return default
         with self._lock:
             self._owner = threading.get_ident()

@@ -2,7 +2,7 @@
 
 A fork of a process with threads has one thread, and every lock that another one held stays held. Those that a job may meet:
 the interpreter's, logging's and those of standard streams are Python's own care; of the import system the locks of single modules are
-dropped here; ours are made anew (_forked). The script's own locks are its own care, as are libraries with threads.
+dropped here; ours are made anew (_forked), and the engine's and the supervisor's descriptors are closed, by os.register_at_fork(). The script's own locks are its own care, as are libraries with threads.
 A child that waits for ever is one that never answers: stopped like any other.
 
 The child gives its result through a pipe: kind, length, bytes. Its end is learned from the kernel and not only from the pipe, whose
@@ -34,8 +34,8 @@ class JobFailed(Exception):
     """A job's process raised an exception, whose traceback is the text, or was killed."""
 
 
-def run_isolated(job: Job, function: Callable[[], str], abandon: Callable[[], None]) -> str:
-    """function() in a forked child, from the job's thread. abandon: called there first. WorkerDeath if it is stopped."""
+def run_isolated(job: Job, function: Callable[[], str]) -> str:
+    """function() in a forked child, from the job's thread. WorkerDeath if it is stopped."""
     import ctypes  # before the fork: the child had better not import
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     with job.shielded() as arm:
@@ -44,7 +44,7 @@ def run_isolated(job: Job, function: Callable[[], str], abandon: Callable[[], No
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _child(function, abandon, writer, parent, prctl)
+            _child(function, writer, parent, prctl)
         os.close(writer)
         try:
             _lead(pid)
@@ -121,8 +121,7 @@ def _result(kind: bytes, data: bytes, status: int) -> str:
     raise JobFailed("the job's process ended without a result")
 
 
-def _child(function: Callable[[], str], abandon: Callable[[], None], writer: int, parent: int,
-           prctl: Callable[..., int]) -> None:
+def _child(function: Callable[[], str], writer: int, parent: int, prctl: Callable[..., int]) -> None:
     """Never returns."""
     try:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
@@ -131,7 +130,6 @@ def _child(function: Callable[[], str], abandon: Callable[[], None], writer: int
         os.setpgid(0, 0)
         _default_signals()
         _drop_import_locks()
-        abandon()
         kind, data = _attempt(function)
         flush_streams()
         _send(writer, _HEAD.pack(kind, len(data)) + data)

@@ -42,11 +42,11 @@ class KeyLocks:
         self._guard = threading.Lock()
         self._entries: Dict[bytes, _Entry] = {}
         self._file = -1
-        self._pid = os.getpid()
 
     def after_fork(self) -> None:
+        if self._file >= 0:
+            self._path = None
         self._forget()
-        self._path = None
 
     @contextlib.contextmanager
     def hold(self, key: bytes, seconds: Optional[float] = None) -> Iterator[None]:

@@ -11,7 +11,6 @@ A request and an answer are one line of JSON each: {"mask", "post"}, and {"answe
 import json
 import os
 import re
-import secrets
 import socket
 import struct
 import threading
@@ -53,10 +52,10 @@ def new_token(worker: Any) -> str:
     """A token of a job, or a part of its result, of the worker (BaseWorker)."""
     with _home.guard:
         if not _home.name:
-            _home.name = secrets.token_hex(_HOME // 2)
+            _home.name = os.urandom(_HOME // 2).hex()
             _home.listener = _listen(_home.name)
         _home.workers[worker.mask] = worker
-        return _home.name + secrets.token_hex(12)
+        return _home.name + os.urandom(12).hex()
 
 
 def ask(token: str, mask: str, post: Dict[str, Any]) -> Optional[Dict[str, Any]]:

@@ -19,7 +19,6 @@ import pickle
 import sqlite3
 import threading
 import time
-import uuid
 import weakref
 from typing import Any, Callable, ContextManager, Deque, Dict, Iterator, List, Optional, Tuple
 
@@ -35,6 +34,7 @@ Log = Callable[[str], None]
 
 def create_token() -> str:
     """A new name for a token: 32 hexadecimal digits that nobody can guess. Nothing is kept of it yet."""
+    import uuid  # not by whoever only imports this package
     return uuid.uuid4().hex
 
 

@@ -2,8 +2,6 @@
 
 import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any, Dict, Optional
 
 FIRST_DELAY = 0.5  # seconds between questions, then max(d * 1.01, d + 0.01), at most
@@ -66,6 +64,8 @@ def _stop(url: str, token: Any) -> None:
 
 
 def _post(url: str, body: Dict[str, Any]) -> Dict[str, Any]:
+    import urllib.error  # they draw random numbers when they are imported, which a template had better not
+    import urllib.request
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=LAST_DELAY) as response:

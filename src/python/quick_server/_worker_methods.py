@@ -101,7 +101,7 @@ class WorkerMethods:
         worker = self._worker_constructor(mask, WorkerOptions(
             function=function, cache_id=cache_id, cache_method=cache_method, cache_section=cache_section, isolate=isolate,
             soft_death=self.soft_worker_death, cache=lambda: getattr(self, "cache", None), dumps=_engine.json_dumps,
-            busy=self._engine.set_busy, abandon=self._engine.abandon, thread_factory=self._worker_threads,
+            busy=self._engine.set_busy, thread_factory=self._worker_threads,
             max_chunk=lambda: self.max_chunk_size, admit=lambda: self._workers_running() < self.max_workers,
             report=report_error, log=server_msg, verbose=lambda: bool(self.verbose_workers)))  # type: ignore[attr-defined]
         self.add_json_post_mask(mask, lambda request, args: worker.handle(args.get("post")), 0)

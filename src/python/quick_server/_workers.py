@@ -47,7 +47,6 @@ class WorkerOptions(NamedTuple):
     cache: Callable[[], Any]
     dumps: Callable[[Any], str]
     busy: Callable[[int], None]
-    abandon: Callable[[], None]
     thread_factory: Callable[..., threading.Thread]
     max_chunk: Callable[[], int]
     admit: Callable[[], bool]
@@ -219,7 +218,7 @@ class DefaultWorker(BaseWorker):
     def _run(self, job: Job, payload: Any) -> str:
         options = self.options
         if options.isolate:
-            return run_isolated(job, lambda: options.dumps(options.function(payload)), options.abandon)
+            return run_isolated(job, lambda: options.dumps(options.function(payload)))
         return options.dumps(options.function(payload))
 
     def _ended(self, token: str, job: Job) -> None:

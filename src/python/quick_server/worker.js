@@ -7,11 +7,11 @@
 //     work.post("sum", "/api/sum", {n: 3}, (result) => …);     (the same)
 //     work.cancel("sum");                                      (the same)
 //
-// One file serves both: its last line is the module's export, which a classic script takes for a comment (ECMA-262, Annex B.1.1:
-// "<!--" begins one in scripts, but is three operators in a module).
+// One file serves both. In a module `await` is an operator, so that its last lines begin with a regular expression, /[/*/]/, and go on
+// with the exports; in a script it is a name, and they are a division by an array, [0], with a comment in it: /*/]/ … //*/.
 "use strict";
 
-const quickServerWorker = (() => {
+var quickServerWorker = (() => {
   const VERSION = "1.0";
   const FIRST_DELAY = 500;  // ms between two questions; then max(d * 1.01, d + 10), at most
   const LAST_DELAY = 60000;
@@ -227,5 +227,7 @@ const quickServerWorker = (() => {
   return library;
 })();
 
-var moduleOnly = 0, { VERSION: version } = quickServerWorker;
-moduleOnly <!--moduleOnly; export const Worker = quickServerWorker.Worker, WorkerError = quickServerWorker.WorkerError, VERSION = version; export default Worker;
+typeof await /[/*/]/;
+export const { VERSION, Worker, WorkerError } = quickServerWorker;
+export default Worker;
+//*/ 0];
