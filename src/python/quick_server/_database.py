@@ -1,12 +1,12 @@
 """A SQLite file that threads and processes share, and whose trouble is never a request's.
 
 run() calls an action in a transaction, and gives its default back where the file cannot be used: full disk, no
-permission, locked for long, not a database. Each kind of trouble is said once. A file that is corrupt is replaced, once a
-process: a cache's is removed, another one is kept beside it as FILE.broken.
+permission, locked for long, not a database. Each kind of trouble is said once. A file that is corrupt is replaced,
+once a process: a cache's is removed, another one is kept beside it as FILE.broken.
 
-One connection a process, under one lock; statements are short. SQLite's own state must not be used in the child of a fork (sqlite.org,
-"How To Corrupt", 2.6): there every run() gives the default, for a file that was open at the fork. The connection is leaked then, on purpose: closing it would
-touch the parent's files.
+One connection a process, under one lock; statements are short. SQLite's own state must not be used in the child of a
+fork (sqlite.org, "How To Corrupt", 2.6): there every run() gives the default, for a file that was open at the fork.
+The connection is leaked then, on purpose: closing it would touch the parent's files.
 """
 
 import os
@@ -14,9 +14,9 @@ import sqlite3
 import threading
 from typing import Any, Callable, List, Optional, Set, TypeVar
 
-from ._forked import tell_after_fork
+from quick_server._forked import tell_after_fork
 
-T = TypeVar("T")
+T = TypeVar('T')
 
 BUSY = 3.0  # seconds that one process waits for another's transaction
 _leaked: List[Any] = []
@@ -76,14 +76,14 @@ class Database:
 
     def _transaction(self, action: Callable[[sqlite3.Connection], T], write: bool) -> T:
         connection = self._connection or self._open()
-        connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        connection.execute('BEGIN IMMEDIATE' if write else 'BEGIN')
         try:
             result = action(connection)
-            connection.execute("COMMIT")
+            connection.execute('COMMIT')
             return result
         except BaseException:  # also a worker's death
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                connection.execute('ROLLBACK')
             raise
 
     def _open(self) -> sqlite3.Connection:
@@ -91,13 +91,13 @@ class Database:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         owner = os.stat(self.path)
         if owner.st_uid != os.geteuid() or owner.st_mode & 0o022:
-            raise PermissionError(f"{self.path}: others may write to it")
+            raise PermissionError(f'{self.path}: others may write to it')
         connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA journal_size_limit = 4194304")
+            connection.execute('PRAGMA auto_vacuum = INCREMENTAL')
+            connection.execute('PRAGMA journal_mode = WAL')
+            connection.execute('PRAGMA synchronous = NORMAL')
+            connection.execute('PRAGMA journal_size_limit = 4194304')
             connection.executescript(self._schema)
         except BaseException:
             connection.close()
@@ -125,10 +125,10 @@ class Database:
             self.close()
         except sqlite3.Error:
             self._connection = None
-        for suffix in ("-wal", "-shm", ""):
+        for suffix in ('-wal', '-shm', ''):
             try:
                 if self._precious and not suffix:
-                    os.replace(self.path, self.path + ".broken")
+                    os.replace(self.path, self.path + '.broken')
                 else:
                     os.unlink(self.path + suffix)
             except OSError:

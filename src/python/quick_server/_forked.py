@@ -1,13 +1,14 @@
-"""What has to be made anew in the child of a fork: locks that no thread is left to let go, files that are the parent's.
+"""What has to be made anew in the child of a fork: locks that no thread is left to let go, the parent's files.
 
-Such objects are told by their after_fork(), in the child, before anything else runs there. They are not kept alive by this.
+Such objects are told by their after_fork(), in the child, before anything else runs there. They are not kept alive by
+this.
 """
 
 import os
 import weakref
 from typing import Any
 
-_objects: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_objects: 'weakref.WeakSet[Any]' = weakref.WeakSet()
 
 
 def tell_after_fork(obj: Any) -> None:

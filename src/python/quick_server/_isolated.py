@@ -1,14 +1,16 @@
 """A job in a process of its own: forked, so that it has all that the script has, and ended by SIGKILL.
 
-A fork of a process with threads has one thread, and every lock that another one held stays held. Those that a job may meet:
-the interpreter's, logging's and those of standard streams are Python's own care; of the import system the locks of single modules are
-dropped here; ours are made anew (_forked), and the engine's and the supervisor's descriptors are closed, by os.register_at_fork(). The script's own locks are its own care, as are libraries with threads.
-A child that waits for ever is one that never answers: stopped like any other.
+A fork of a process with threads has one thread, and every lock that another one held stays held. Those that a job may
+meet: the interpreter's, logging's and those of standard streams are Python's own care; of the import system the locks
+of single modules are dropped here; ours are made anew (_forked), and the engine's and the supervisor's descriptors
+are closed, by os.register_at_fork(). The script's own locks are its own care, as are libraries with threads. A child
+that waits for ever is one that never answers: stopped like any other.
 
-The child gives its result through a pipe: kind, length, bytes. Its end is learned from the kernel and not only from the pipe, whose
-other end something that the job has started could hold open. It leads a process group, so that what it has started ends
-with it; it is killed when the thread ends that made it (prctl(2), PR_SET_PDEATHSIG: a thread, and so any death of this process), and it is
-reaped by that same thread, which does nothing else: a pid is signalled under the job's lock and only before it is reaped.
+The child gives its result through a pipe: kind, length, bytes. Its end is learned from the kernel and not only from
+the pipe, whose other end something that the job has started could hold open. It leads a process group, so that what
+it has started ends with it; it is killed when the thread ends that made it (prctl(2), PR_SET_PDEATHSIG: a thread, and
+so any death of this process), and it is reaped by that same thread, which does nothing else: a pid is signalled under
+the job's lock and only before it is reaped.
 """
 
 import importlib
@@ -19,13 +21,13 @@ import signal
 import struct
 import time
 import traceback
-from typing import Callable, Tuple
+from typing import Any, Callable, Tuple
 
-from ._jobs import Job, flush_streams, without_our_frames
-from ._response import PreventDefaultResponse
+from quick_server._jobs import Job, flush_streams, without_our_frames
+from quick_server._response import PreventDefaultResponse
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_HEAD = struct.Struct("=cQ")
+_HEAD = struct.Struct('=cQ')
 _LOOK = 100  # milliseconds between looks whether the child still is, while nothing comes
 _LEAVE = 2.0  # seconds for a child that has answered to end
 
@@ -84,9 +86,9 @@ def _receive(reader: int, pid: int) -> Tuple[bytes, bytes]:
                 if len(data) >= _HEAD.size + length:
                     return kind, bytes(data[_HEAD.size:])
             if not part:
-                return b"", b""
+                return b'', b''
         elif _has_ended(pid):
-            return b"", b""
+            return b'', b''
 
 
 def _has_ended(pid: int) -> bool:
@@ -110,12 +112,12 @@ def _finish(job: Job, pid: int) -> int:
 
 
 def _result(kind: bytes, data: bytes, status: int) -> str:
-    if kind == b"r":
-        return data.decode("ascii")
-    if kind == b"p":
+    if kind == b'r':
+        return data.decode('ascii')
+    if kind == b'p':
         raise PreventDefaultResponse(*json.loads(data))
-    if kind == b"e":
-        raise JobFailed(data.decode("utf-8", "replace"))
+    if kind == b'e':
+        raise JobFailed(data.decode('utf-8', 'replace'))
     if os.WIFSIGNALED(status):
         raise JobFailed(f"the job's process was killed by signal {os.WTERMSIG(status)}")
     raise JobFailed("the job's process ended without a result")
@@ -140,12 +142,12 @@ def _child(function: Callable[[], str], writer: int, parent: int, prctl: Callabl
 
 def _attempt(function: Callable[[], str]) -> Tuple[bytes, bytes]:
     try:
-        return b"r", function().encode("ascii")
+        return b'r', function().encode('ascii')
     except PreventDefaultResponse as error:
-        return b"p", json.dumps([error.code, error.message]).encode()
+        return b'p', json.dumps([error.code, error.message]).encode()
     except BaseException as error:
         trace = traceback.format_exception(type(error), error, without_our_frames(error).__traceback__)
-        return b"e", "".join(trace).rstrip("\n").encode("utf-8", "replace")
+        return b'e', ''.join(trace).rstrip('\n').encode('utf-8', 'replace')
 
 
 def _send(writer: int, data: bytes) -> None:
@@ -168,8 +170,8 @@ def _default_signals() -> None:
 
 def _drop_import_locks() -> None:
     """Of modules that another thread was importing (importlib._bootstrap, CPython 3.8 to 3.13): new ones are made."""
-    bootstrap = getattr(importlib, "_bootstrap", None)
-    for name in ("_module_locks", "_blocking_on"):
-        held = getattr(bootstrap, name, None)
-        if hasattr(held, "clear"):
+    bootstrap = getattr(importlib, '_bootstrap', None)
+    for name in ('_module_locks', '_blocking_on'):
+        held: Any = getattr(bootstrap, name, None)
+        if hasattr(held, 'clear'):
             held.clear()

@@ -1,9 +1,10 @@
 """One job of a worker: a thread that computes, and how it is ended.
 
-stop() raises WorkerDeath in the job's thread: CPython delivers such an exception before one of the next byte codes, so a thread that is in a
-call of C code (a long read, time.sleep()) ends when that returns. It may hit any line of the script's function, but none of
-ours that it must not: it is sent at most once, under the job's lock, while `_running`; and what comes after the function
-(_end) takes the same lock, clears an exception that is pending, and only then does things that must not be done half or twice.
+stop() raises WorkerDeath in the job's thread: CPython delivers such an exception before one of the next byte codes,
+so a thread that is in a call of C code (a long read, time.sleep()) ends when that returns. It may hit any line of the
+script's function, but none of ours that it must not: it is sent at most once, under the job's lock, while `_running`;
+and what comes after the function (_end) takes the same lock, clears an exception that is pending, and only then does
+things that must not be done half or twice.
 
 A job whose work is done by a process of its own is `shielded` meanwhile: then stop() calls what ends that instead.
 """
@@ -39,11 +40,11 @@ def _raise_in(thread: int, exception: Optional[type]) -> None:
 
 class Job:
     """compute(job): gives the result as JSON; runs in a thread made by thread_factory(target=…, name=…, daemon=True).
-    busy(+1), busy(-1): around the computation. soft: stop() only makes `wanted` False. ended(job): called at the end, in
-    the job's thread."""
+    busy(+1), busy(-1): around the computation. soft: stop() only makes `wanted` False. ended(job): called at the end,
+    in the job's thread."""
 
-    def __init__(self, compute: Callable[["Job"], str], busy: Callable[[int], None], soft: bool,
-                 ended: Callable[["Job"], None]) -> None:
+    def __init__(self, compute: Callable[['Job'], str], busy: Callable[[int], None], soft: bool,
+                 ended: Callable[['Job'], None]) -> None:
         self.done = threading.Event()
         self.outcome = Outcome()
         self.wanted = True
@@ -148,9 +149,9 @@ class Job:
 
 
 def get_worker_check(*_unused: Any) -> Callable[[], bool]:
-    """A function that says whether the job that calls this is still wanted; for use in any thread. Outside of a job it
-    always says so."""
-    job: Optional[Job] = getattr(_local, "job", None)
+    """A function that says whether the job that calls this is still wanted; for use in any thread. Outside of a job
+    it always says so."""
+    job: Optional[Job] = getattr(_local, 'job', None)
     return lambda: job is None or job.wanted
 
 

@@ -1,12 +1,12 @@
 """Locks by key: among the threads of this process and, with a file, among the processes that have it open.
 
-A key's lock of another process is a byte of the file (fcntl(2), POSIX locks): the kernel lets it go when its process ends,
-however that is. Such locks belong to the process and not to a descriptor, so a lock of this process's threads
+A key's lock of another process is a byte of the file (fcntl(2), POSIX locks): the kernel lets it go when its process
+ends, however that is. Such locks belong to the process and not to a descriptor, so a lock of this process's threads
 stands before each; and closing any descriptor of the file would let all go, so the file has one descriptor, for good.
 Waiting is done in slices: a worker that is to end (an exception raised in its thread) leaves within one.
 
-Where the file cannot be had, or another process does not let go in time, the caller goes on with the lock among threads:
-whoever asks for a lock here would rather do its work twice than not at all.
+Where the file cannot be had, or another process does not let go in time, the caller goes on with the lock among
+threads: whoever asks for a lock here would rather do its work twice than not at all.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Dict, Iterator, Optional
 
-from ._forked import tell_after_fork
+from quick_server._forked import tell_after_fork
 
 SLICE = 0.05  # seconds
 
@@ -58,7 +58,7 @@ class KeyLocks:
                 pass
             held = True
             entry.depth += 1
-            offset = int.from_bytes(hashlib.sha256(key).digest()[:7], "big")
+            offset = int.from_bytes(hashlib.sha256(key).digest()[:7], 'big')
             locked = entry.depth == 1 and self._lock_file(offset, seconds)
             try:
                 yield

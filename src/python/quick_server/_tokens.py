@@ -1,15 +1,16 @@
 """Tokens: keys that a script hands out, each with a dict on the server, until it has not been used for its time.
 
-In memory (DefaultTokenHandler) or in a file (DiskTokenHandler), where they outlive the process. What a script does with the dict is the same:
+In memory (DefaultTokenHandler) or in a file (DiskTokenHandler), where they outlive the process. What a script does
+with the dict is the same:
 
     obj = server.get_token_obj(token)            # changes it, whenever
     with server.get_token_obj(token) as obj:     # nobody else is in such a block of this token meanwhile
 
-In a file: a token's items are rows, so that two processes (one drains, its successor serves) that change different items do
-not undo each other. What has changed is found by comparing with what was read, at the end of a `with` block, when
-a dict is let go (its destructor: at the end of a handler), when it is asked for again, and at exit. Within a process there is one
-dict a token as long as anyone has it. Values are pickled; one that cannot be is in this process's memory only.
-The file must be the user's alone (Database): whoever can write to it could run code by it.
+In a file: a token's items are rows, so that two processes (one drains, its successor serves) that change different
+items do not undo each other. What has changed is found by comparing with what was read, at the end of a `with` block,
+when a dict is let go (its destructor: at the end of a handler), when it is asked for again, and at exit. Within a
+process there is one dict a token as long as anyone has it. Values are pickled; one that cannot be is in this
+process's memory only. The file must be the user's alone (Database): whoever can write to it could run code by it.
 """
 
 import atexit
@@ -22,9 +23,9 @@ import time
 import weakref
 from typing import Any, Callable, ContextManager, Deque, Dict, Iterator, List, Optional, Tuple
 
-from ._database import Database
-from ._forked import tell_after_fork
-from ._locks import KeyLocks
+from quick_server._database import Database
+from quick_server._forked import tell_after_fork
+from quick_server._locks import KeyLocks
 
 DEFAULT_EXPIRE = 3600.0  # seconds
 LOCK_SECONDS = 10.0  # that a `with` block waits for that of another process
@@ -41,7 +42,7 @@ def create_token() -> str:
 class TokenObj(Dict[Any, Any]):
     """A token's dict; in a `with` block this thread's alone, among those that use such blocks."""
 
-    def __init__(self, handler: "TokenHandler", token: str, readonly: bool = False) -> None:
+    def __init__(self, handler: 'TokenHandler', token: str, readonly: bool = False) -> None:
         super().__init__()
         self._handler = handler
         self._token = token
@@ -50,7 +51,7 @@ class TokenObj(Dict[Any, Any]):
         self._stored: Dict[bytes, Tuple[bytes, bytes]] = {}
         self._blocks: List[ContextManager[None]] = []
 
-    def __enter__(self) -> "TokenObj":
+    def __enter__(self) -> 'TokenObj':
         block = self._handler.block(self)
         block.__enter__()
         self._blocks.append(block)
@@ -152,7 +153,7 @@ class DefaultTokenHandler(TokenHandler):
             return found[0] if found else {}
 
     def block(self, obj: TokenObj) -> ContextManager[None]:
-        return self._locks.hold(obj._token.encode("utf-8", "surrogatepass"))
+        return self._locks.hold(obj._token.encode('utf-8', 'surrogatepass'))
 
     def _find(self, token: str) -> Optional[Tuple[TokenObj, Optional[float]]]:
         found = self._tokens.get(token)
@@ -186,8 +187,8 @@ class DiskTokenHandler(TokenHandler):
     def __init__(self, path: str, log: Optional[Log] = None) -> None:
         self._log = log or (lambda text: None)
         self._database = Database(path, _SCHEMA, self._tell, precious=True)
-        self._locks = KeyLocks(self._database.path + "-lock")
-        self._live: "weakref.WeakValueDictionary[str, TokenObj]" = weakref.WeakValueDictionary()
+        self._locks = KeyLocks(self._database.path + '-lock')
+        self._live: 'weakref.WeakValueDictionary[str, TokenObj]' = weakref.WeakValueDictionary()
         self._guard = threading.RLock()
         self._late: Deque[Tuple[str, Dict[bytes, bytes]]] = collections.deque()
         self._memory = DefaultTokenHandler()
@@ -228,23 +229,23 @@ class DiskTokenHandler(TokenHandler):
             if live is not None:
                 live._readonly = True
         self._memory.delete(token)
-        self._database.run(lambda db: db.execute("DELETE FROM tokens WHERE token = ?", (token,)), None)
+        self._database.run(lambda db: db.execute('DELETE FROM tokens WHERE token = ?', (token,)), None)
 
     def tokens(self) -> List[str]:
-        rows = self._database.run(lambda db: db.execute(
-            "SELECT token FROM tokens WHERE until IS NULL OR until > ?", (time.time(),)).fetchall(), [], False)
+        rows: List[Any] = self._database.run(lambda db: db.execute(
+            'SELECT token FROM tokens WHERE until IS NULL OR until > ?', (time.time(),)).fetchall(), [], False)
         return sorted({row[0] for row in rows}.union(self._memory.tokens()))
 
     def ttl(self, token: str) -> Optional[float]:
-        rows = self._database.run(lambda db: db.execute(
-            "SELECT until FROM tokens WHERE token = ?", (token,)).fetchall(), [], False)
+        rows: List[Any] = self._database.run(lambda db: db.execute(
+            'SELECT until FROM tokens WHERE token = ?', (token,)).fetchall(), [], False)
         if not rows:
             return self._memory.ttl(token)
         return None if rows[0][0] is None else max(0.0, rows[0][0] - time.time())
 
     @contextlib.contextmanager
     def block(self, obj: TokenObj) -> Iterator[None]:
-        with self._locks.hold(obj._token.encode("utf-8", "surrogatepass"), LOCK_SECONDS):
+        with self._locks.hold(obj._token.encode('utf-8', 'surrogatepass'), LOCK_SECONDS):
             self._exchange(obj)  # what another process has done until now
             try:
                 yield
@@ -252,7 +253,7 @@ class DiskTokenHandler(TokenHandler):
                 self._exchange(obj)
 
     def let_go(self, obj: TokenObj) -> None:
-        """From a destructor, so perhaps in the midst of a transaction of this very thread: then it is done after it."""
+        """From a destructor, so perhaps in the midst of a transaction of this thread: then it is done later."""
         try:
             changed = {} if obj._readonly else _changed(obj, self._is_unfit)
             if changed:
@@ -260,7 +261,7 @@ class DiskTokenHandler(TokenHandler):
             if changed and not self._database.inside():
                 self._write_late()
         except Exception as error:  # nobody is there to catch it
-            self._tell(f"token: {error}")
+            self._tell(f'token: {error}')
 
     def close(self) -> None:
         with self._guard:
@@ -291,7 +292,7 @@ class DiskTokenHandler(TokenHandler):
             if not _renew(db, obj._token, until, make):
                 return False, []
             _write(db, obj._token, written)
-            return True, db.execute("SELECT name, value FROM items WHERE token = ?", (obj._token,)).fetchall()
+            return True, db.execute('SELECT name, value FROM items WHERE token = ?', (obj._token,)).fetchall()
 
         done = self._database.run(action, None)
         if done is not None and done[0]:
@@ -314,12 +315,12 @@ class DiskTokenHandler(TokenHandler):
                 obj[pickle.loads(name)] = item
                 obj._stored[name] = (value, pickle.dumps(item))
             except Exception as error:  # a class that the new script has no more
-                self._is_unfit(f"{obj._token}: an item cannot be read: {error!r}")
+                self._is_unfit(f'{obj._token}: an item cannot be read: {error!r}')
 
     def _is_unfit(self, text: str) -> None:
         if not self._unfit:
             self._unfit = True
-            self._tell(f"token {text}")
+            self._tell(f'token {text}')
 
 
 def _changed(obj: TokenObj, unfit: Callable[[str], None]) -> Dict[bytes, bytes]:
@@ -332,33 +333,33 @@ def _changed(obj: TokenObj, unfit: Callable[[str], None]) -> Dict[bytes, bytes]:
             present.add(name)
             value = pickle.dumps(item)
         except Exception as error:  # whatever a class's own methods raise
-            unfit(f"item {key!r} cannot be kept on disk: {error!r}")
+            unfit(f'item {key!r} cannot be kept on disk: {error!r}')
             continue
         if name not in obj._stored or obj._stored[name][1] != value:
             changed[name] = value
-    changed.update((name, b"") for name in obj._stored if name not in present)
+    changed.update((name, b'') for name in obj._stored if name not in present)
     return changed
 
 
 def _renew(db: sqlite3.Connection, token: str, until: Optional[float], make: bool) -> bool:
     now = time.time()
-    db.execute("DELETE FROM tokens WHERE until <= ?", (now,))
-    there = db.execute("SELECT until FROM tokens WHERE token = ?", (token,)).fetchone()
+    db.execute('DELETE FROM tokens WHERE until <= ?', (now,))
+    there = db.execute('SELECT until FROM tokens WHERE token = ?', (token,)).fetchone()
     if not there:
         if make:
-            db.execute("INSERT INTO tokens VALUES (?, ?)", (token, until))
+            db.execute('INSERT INTO tokens VALUES (?, ?)', (token, until))
         return make
     if until != 0.0 and (until is None or there[0] is None or abs(there[0] - until) > 0.01):
-        db.execute("UPDATE tokens SET until = ? WHERE token = ?", (until, token))
+        db.execute('UPDATE tokens SET until = ? WHERE token = ?', (until, token))
     return True
 
 
 def _write(db: sqlite3.Connection, token: str, changed: Dict[bytes, bytes]) -> None:
     """Nothing where the token is gone: deleted, or expired, while someone still had its dict."""
-    if not changed or not db.execute("SELECT 1 FROM tokens WHERE token = ?", (token,)).fetchone():
+    if not changed or not db.execute('SELECT 1 FROM tokens WHERE token = ?', (token,)).fetchone():
         return
     for name, value in changed.items():
         if value:
-            db.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", (token, name, value))
+            db.execute('INSERT OR REPLACE INTO items VALUES (?, ?, ?)', (token, name, value))
         else:
-            db.execute("DELETE FROM items WHERE token = ? AND name = ?", (token, name))
+            db.execute('DELETE FROM items WHERE token = ? AND name = ?', (token, name))

@@ -30,35 +30,35 @@ def next_delay(delay: float) -> float:
 
 
 def worker_request(url: str, payload: Any, timeout: Optional[float] = None) -> Any:
-    """Has the worker at the URL compute, waits, and gives its result. timeout: seconds in all (None: as long as it takes).
+    """Has the worker at the URL compute, waits, and gives its result. timeout: seconds in all, None: any.
 
     WorkerError if it fails, is not known any more, or takes too long; then, and if this is interrupted, it is stopped."""
     end = None if timeout is None else time.monotonic() + timeout
-    answer = _post(url, {"action": "start", "payload": payload})
-    token = answer.get("token")
+    answer = _post(url, {'action': 'start', 'payload': payload})
+    token = answer.get('token')
     try:
         delay = FIRST_DELAY
-        while answer.get("continue") and not answer.get("done"):
+        while answer.get('continue') and not answer.get('done'):
             left = delay if end is None else min(delay, end - time.monotonic())
             if left <= 0:
-                raise WorkerError("timeout")
+                raise WorkerError('timeout')
             time.sleep(left)
             delay = next_delay(delay)
-            answer = _post(url, {"action": "get", "token": token})
+            answer = _post(url, {'action': 'get', 'token': token})
     except BaseException:
         _stop(url, token)
         raise
-    if not answer.get("done"):
-        raise WorkerError("the server does not know the job any more")
-    result = answer.get("result")
-    if answer.get("continue"):
-        result = "".join(_post(url, {"action": "cargo", "token": piece})["result"] for piece in result)
+    if not answer.get('done'):
+        raise WorkerError('the server does not know the job any more')
+    result: Any = answer.get('result')
+    if answer.get('continue'):
+        result = ''.join(_post(url, {'action': 'cargo', 'token': piece})['result'] for piece in result)
     return json.loads(result)
 
 
 def _stop(url: str, token: Any) -> None:
     try:
-        _post(url, {"action": "stop", "token": token})
+        _post(url, {'action': 'stop', 'token': token})
     except WorkerError:
         pass  # the first error is the one to tell
 
@@ -66,7 +66,7 @@ def _stop(url: str, token: Any) -> None:
 def _post(url: str, body: Dict[str, Any]) -> Dict[str, Any]:
     import urllib.error  # they draw random numbers when they are imported, which a template had better not
     import urllib.request
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, json.dumps(body).encode(), {'Content-Type': 'application/json'})
     try:
         with urllib.request.urlopen(request, timeout=LAST_DELAY) as response:
             answer = json.loads(response.read(MAX_ANSWER))

@@ -4,17 +4,17 @@ A request's body is {"action": A, "token": T, "payload": P}, the answer
     {"token": T, "done": D, "result": R, "continue": C}
 
     start   begins a job with the payload and waits START_WAIT for its end; then as get
-    get     running: not done, continue. Ended: done, do not continue, R is the result's JSON as a string, and the job is forgotten. Its
-            result longer than max_chunk_size: done, continue, R is a list of cargo tokens. Unknown: neither. Failed: 500
-            "worker error", or what its PreventDefaultResponse says
+    get     running: not done, continue. Ended: done, do not continue, R is the result's JSON as a string, and the job
+            is forgotten. Its result longer than max_chunk_size: done, continue, R is a list of cargo tokens. Unknown:
+            neither. Failed: 500 "worker error", or what its PreventDefaultResponse says
     stop    ends and forgets it: done, do not continue, no result
     cargo   {"token": T, "result": a piece of the JSON}, once; 404 if there is no such piece (any more)
 
-A result that nobody asks for goes after RESULT_KEPT, a piece after CARGO_KEPT. At most max_workers jobs are running or unread, then 503.
-A token that this process has not made may be one of another process of the same script (_relay).
+A result that nobody asks for goes after RESULT_KEPT, a piece after CARGO_KEPT. At most max_workers jobs are running
+or unread, then 503. A token that this process has not made may be one of another process of the same script (_relay).
 
-Races: a job is in `_jobs` from before its thread starts until one request takes it out, under `_guard`: two clients that ask at
-once get one result and one "unknown".
+Races: a job is in `_jobs` from before its thread starts until one request takes it out, under `_guard`: two clients
+that ask at once get one result and one "unknown".
 """
 
 import itertools
@@ -22,15 +22,15 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from . import _relay
-from ._isolated import run_isolated
-from ._jobs import Job, Outcome, without_our_frames
-from ._response import PreventDefaultResponse
+from quick_server import _relay
+from quick_server._isolated import run_isolated
+from quick_server._jobs import Job, Outcome, without_our_frames
+from quick_server._response import PreventDefaultResponse
 
 START_WAIT = 0.1  # seconds
 RESULT_KEPT = 120.0  # seconds
 CARGO_KEPT = 600.0  # seconds
-ABANDONED = 150.0  # seconds without a question after which a job is not finished for a process that is to end: clients ask each minute
+ABANDONED = 150.0  # seconds without a question, which clients ask each minute: then a draining process need not finish it
 
 Answer = Dict[str, Any]
 
@@ -63,11 +63,11 @@ class _Entry:
 
 
 def answer(token: str, done: bool, result: Any, go_on: bool) -> Answer:
-    return {"token": token, "done": done, "result": result, "continue": go_on}
+    return {'token': token, 'done': done, 'result': result, 'continue': go_on}
 
 
 class BaseWorker:
-    """What has a mask's jobs. worker_constructor(mask, options) makes one; DefaultWorker is the one to derive from."""
+    """What has a mask's jobs; worker_constructor(mask, options) makes one."""
 
     def __init__(self, mask: str, options: WorkerOptions) -> None:
         self.mask = mask
@@ -98,18 +98,18 @@ class DefaultWorker(BaseWorker):
         self._numbers = itertools.count(1)
 
     def handle(self, post: Any) -> Answer:
-        action = post.get("action") if isinstance(post, dict) else None
-        if action not in ("start", "get", "stop", "cargo"):
-            raise PreventDefaultResponse(400, "unknown worker action")
+        action = post.get('action') if isinstance(post, dict) else None
+        if action not in ('start', 'get', 'stop', 'cargo'):
+            raise PreventDefaultResponse(400, 'unknown worker action')
         self._sweep()
-        if action == "start":
-            return self._start(post.get("payload", {}))
-        token = str(post.get("token"))
+        if action == 'start':
+            return self._start(post.get('payload', {}))
+        token = str(post.get('token'))
         if not self._knows(token):
             elsewhere = _relay.ask(token, self.mask, post)
             if elsewhere is not None:
                 return elsewhere
-        return {"get": self._get, "stop": self._stop, "cargo": self._take_cargo}[action](token)
+        return {'get': self._get, 'stop': self._stop, 'cargo': self._take_cargo}[action](token)
 
     def count(self) -> int:
         with self._guard:
@@ -137,15 +137,15 @@ class DefaultWorker(BaseWorker):
 
     def _start(self, payload: Any) -> Answer:
         if not self.options.admit():
-            raise PreventDefaultResponse(503, "too many workers")
+            raise PreventDefaultResponse(503, 'too many workers')
         token = _relay.new_token(self)
         job = Job(lambda this: self._compute(this, payload), self._busy, self.options.soft_death,
                   lambda this: self._ended(token, this))
         with self._guard:
             self._jobs[token] = _Entry(job)
-        self._tell(f"worker {self.mask}: {token} starts")
+        self._tell(f'worker {self.mask}: {token} starts')
         try:
-            job.start(self.options.thread_factory, f"worker {self.mask} {next(self._numbers)}")
+            job.start(self.options.thread_factory, f'worker {self.mask} {next(self._numbers)}')
         except BaseException:
             with self._guard:
                 self._jobs.pop(token, None)
@@ -169,15 +169,15 @@ class DefaultWorker(BaseWorker):
             entry = self._jobs.pop(token, None)
         if entry is not None:
             entry.job.stop()
-            self._tell(f"worker {self.mask}: {token} is stopped")
+            self._tell(f'worker {self.mask}: {token} is stopped')
         return answer(token, True, None, False)
 
     def _take_cargo(self, token: str) -> Answer:
         with self._guard:
-            text = self._cargo.pop(token, ("", 0.0))[0]
+            text = self._cargo.pop(token, ('', 0.0))[0]
         if not text:
             raise PreventDefaultResponse(404, None)
-        return {"token": token, "result": text}
+        return {'token': token, 'result': text}
 
     def _result(self, token: str, outcome: Outcome) -> Answer:
         if outcome.error is not None:
@@ -210,7 +210,7 @@ class DefaultWorker(BaseWorker):
             return self._run(job, payload)
         with cache.get_hnd(name, section=options.cache_section, method=options.cache_method) as handle:
             if handle.has():
-                return handle.read()
+                return str(handle.read())
             text = self._run(job, payload)
             handle.write(text)
             return text
@@ -224,13 +224,13 @@ class DefaultWorker(BaseWorker):
     def _ended(self, token: str, job: Job) -> None:
         """In the job's thread."""
         if job.outcome.error is not None and _as_answer(job.outcome.error) is not job.outcome.error:
-            self.options.report(f"worker {self.mask}", without_our_frames(job.outcome.error))
+            self.options.report(f'worker {self.mask}', without_our_frames(job.outcome.error))
         with self._guard:
             entry = self._jobs.get(token)
             if entry is None:
                 return
             entry.expires = time.monotonic() + RESULT_KEPT
-        self._tell(f"worker {self.mask}: {token} has ended")
+        self._tell(f'worker {self.mask}: {token} has ended')
         self._sweep()
 
     def _sweep(self) -> None:
@@ -258,4 +258,4 @@ class DefaultWorker(BaseWorker):
 
 
 def _as_answer(error: BaseException) -> PreventDefaultResponse:
-    return error if isinstance(error, PreventDefaultResponse) else PreventDefaultResponse(500, "worker error")
+    return error if isinstance(error, PreventDefaultResponse) else PreventDefaultResponse(500, 'worker error')

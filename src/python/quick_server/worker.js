@@ -1,5 +1,5 @@
-// The browser's side of workers: starts a job on the server, asks for its result now and then, stops it when it is cancelled
-// or the page is left.
+// The browser's side of workers: starts a job on the server, asks for its result now and then, stops it when it is
+// cancelled or the page is left.
 //
 //     <script src="/worker.js"></script>                       import { Worker } from "/worker.js";
 //     const work = new quick_server.Worker();                  const work = new Worker();
@@ -7,8 +7,9 @@
 //     work.post("sum", "/api/sum", {n: 3}, (result) => …);     (the same)
 //     work.cancel("sum");                                      (the same)
 //
-// One file serves both. In a module `await` is an operator, so that its last lines begin with a regular expression, /[/*/]/, and go on
-// with the exports; in a script it is a name, and they are a division by an array, [0], with a comment in it: /*/]/ … //*/.
+// One file serves both. In a module `await` is an operator, so that its last lines begin with a regular expression,
+// /[/*/]/, and go on with the exports; in a script it is a name, and they are a division by an array, [0], with a
+// comment in it: /*/]/ … //*/.
 "use strict";
 
 var quickServerWorker = (() => {
@@ -75,7 +76,8 @@ var quickServerWorker = (() => {
     const body = JSON.stringify({ action: "stop", token: job.token });
     const blob = new Blob([body], { type: "application/json" });
     if (!(navigator.sendBeacon && navigator.sendBeacon(job.url, blob))) {
-      fetch(job.url, { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive: true }).catch(() => {});
+      const headers = { "Content-Type": "application/json" };
+      fetch(job.url, { method: "POST", headers, body, keepalive: true }).catch(() => {});
     }
   }
 
@@ -126,8 +128,8 @@ var quickServerWorker = (() => {
       pages.add(this._jobs);
     }
 
-    // Of a classic script: status(function) sets, status() gets what is called with the number of jobs under way at each change;
-    // with -1 and the error when one has failed. Of a module: the same as a property.
+    // Of a classic script: status(function) sets, status() gets what is called with the number of jobs under way at
+    // each change; with -1 and the error when one has failed. Of a module: the same as a property.
     get status() {
       return (...values) => {
         if (!values.length) {
@@ -143,8 +145,8 @@ var quickServerWorker = (() => {
     }
 
     // Starts a job, in place of one of the same name. done(result) is called with the result; failed(error), if it is
-    // given, with a WorkerError. Neither is called for a job that was cancelled. Gives a promise of the same: of undefined
-    // for one that was cancelled; it may be left alone.
+    // given, with a WorkerError. Neither is called for a job that was cancelled. Gives a promise of the same: of
+    // undefined for one that was cancelled; it may be left alone.
     post(name, url, payload, done, failed) {
       this._drop(name);
       const job = { url: new URL(url, document.baseURI).href, payload, token: null, over: false };
