@@ -6,17 +6,11 @@
 #include "http/message.hpp"
 #include "http/proxy_backend.hpp"
 #include "http/proxy_head.hpp"
-#include "http/proxy_transfer.hpp"
+#include "http/proxy_relay.hpp"
 
 namespace quicken::http {
 
 namespace {
-
-struct Target {
-    std::string name;
-    Origin origin;
-    std::string path;  // without a "/" at its end
-};
 
 [[noreturn]] void refuse(const std::string& url, std::string_view why) {
     throw Error("proxy to " + url + ": " + std::string(why));
@@ -101,8 +95,8 @@ bool Proxy::forward(const std::shared_ptr<Exchange>& exchange, std::string_view 
         return true;
     }
     const std::string target = found->path + "/" + rest_of_target(request.target, path, found->name);
-    start_transfer(impl_->server, impl_->settings, impl_->back_ends, exchange, found->origin,
-                   head_for(request, target, found->origin.authority));
+    start_relay(impl_->server, impl_->settings, impl_->back_ends, exchange, *found,
+                head_for(request, target, found->origin.authority));
     return true;
 }
 

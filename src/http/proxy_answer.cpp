@@ -87,16 +87,18 @@ AnswerParser::AnswerParser(bool head_only)
 AnswerParser::~AnswerParser() = default;
 
 bool AnswerParser::feed(std::string_view bytes) {
-    rest_ += bytes;
-    if (rest_.empty() || is_done()) return true;
-    begun_ = true;
-    Code error;
-    std::size_t used = 0;
-    // More than one turn where the parser wants the rest of a head or of a chunk's line in one piece.
-    while (!error && !is_done() && used < rest_.size()) {
-        used += parser_->put(boost::asio::const_buffer(rest_.data() + used, rest_.size() - used), error);
+    std::string joined;
+    if (!rest_.empty()) {
+        joined = std::exchange(rest_, {}).append(bytes);
+        bytes = joined;
     }
-    rest_.erase(0, used);
+    Code error;
+    // More than one turn where the parser wants the rest of a head or of a chunk's line in one piece.
+    while (!error && !is_done() && !bytes.empty()) {
+        begun_ = true;
+        bytes.remove_prefix(parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error));
+    }
+    rest_ = bytes;
     return !error || error == beast::http::error::need_more;
 }
 

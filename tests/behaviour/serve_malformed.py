@@ -147,8 +147,8 @@ VERSIONS = [
     row("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 505),
     row("HTTP/1.2", get(version=b"HTTP/1.2"), 505),
     *[row("version " + repr(version)[1:], get(version=version), 400)
-      for version in (b"HTTP/1.10", b"HTTP/01.1", b"HTTP/1", b"HTTP/1.", b"HTTP/.1", b"http/1.1", b"HTTP/x.y", b"HTTP/1,1",
-                      b"HTTP 1.1", b"ICY/1.1", b"HTTP/1.1x", b"HTTP/-1.1", b"HTTPS/1.1", b"HTTP/1.1\0")],
+      for version in (b"HTTP/1.10", b"HTTP/01.1", b"HTTP/1", b"HTTP/1.", b"HTTP/.1", b"http/1.1", b"HTTP/x.y",
+                      b"HTTP/1,1", b"HTTP 1.1", b"ICY/1.1", b"HTTP/1.1x", b"HTTP/-1.1", b"HTTPS/1.1", b"HTTP/1.1\0")],
 ]
 
 SIZES = [
@@ -183,7 +183,8 @@ GARBAGE = [
     row("three in a row", GOOD * 3, 200, 200, 200, keeps=True),
     row("a hundred in a row", GOOD * 100, *[200] * 100, keeps=True),
     row("Expect that nobody knows", post(b"Expect: 200-ok\r\nContent-Length: 0"), 417),
-    row("h2c", get(fields=b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"), 200, keeps=True),
+    row("h2c", get(fields=b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"), 200,
+        keeps=True),
     row("Connection of nothing", get(fields=b"Connection: ,, ,\r\n"), 200, keeps=True),
 ]
 
@@ -229,8 +230,8 @@ PATHS = [
                    b"/%2ehidden", b"/etc/passwd", b"//etc/passwd", b"/%252e%252e/f.txt", b"/%c0%ae%c0%ae/f.txt",
                    b"/f.txt/", b"/f.txt/x", b"/" + b"a" * 300, b"/a" * 3000, b"/f.txt%0d%0aX:%20y")],
     *[row("path " + repr(path)[1:], get(path), 200, keeps=True)
-      for path in (b"/a/../f.txt", b"/./f.txt", b"//f.txt", b"/a/%2e%2e/f.txt", b"/%66.txt", b"/f.txt?..", b"/f.txt?%00%zz",
-                   b"/f.txt#/../..", b"/a/..//./f.txt")],
+      for path in (b"/a/../f.txt", b"/./f.txt", b"//f.txt", b"/a/%2e%2e/f.txt", b"/%66.txt", b"/f.txt?..",
+                   b"/f.txt?%00%zz", b"/f.txt#/../..", b"/a/..//./f.txt")],
     *[row("range " + repr(value)[1:], get(fields=b"Range: " + value + b"\r\n"), 200, keeps=True)
       for value in (b"bytes", b"bytes=", b"bytes=a-b", b"lines=0-1", b"bytes=3-2", b"bytes=--1", b"bytes=0x0-1",
                     b"bytes=0-99999999999999999999999999999x")],
@@ -250,8 +251,8 @@ class Server:
         for name in ("a/b", ".hidden"):
             os.makedirs(os.path.join(self.directory.name, name))
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([*self.command(program, {**SETTINGS, **settings}), *options], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.log)
+        command = [*self.command(program, {**SETTINGS, **settings}), *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         self.port = self.read_port()
 
     def command(self, program, settings):
@@ -492,8 +493,10 @@ class Echo(Rows, unittest.TestCase):
 
     def test_truncated_bodies(self):
         """The client has ended within its body: nobody knows what it meant."""
-        for name, sent in (("length", post(b"Content-Length: 10", b"abc")), ("chunk", chunked(b"5\r\nabc")),
-                           ("between chunks", chunked(b"3\r\nabc\r\n")), ("before the end", chunked(b"3\r\nabc\r\n0\r\n"))):
+        for name, sent in (
+                ("length", post(b"Content-Length: 10", b"abc")), ("chunk", chunked(b"5\r\nabc")),
+                           ("between chunks", chunked(b"3\r\nabc\r\n")),
+                           ("before the end", chunked(b"3\r\nabc\r\n0\r\n"))):
             with self.subTest(name), self.server.connect() as connection:
                 connection.sendall(sent)
                 connection.shutdown(socket.SHUT_WR)

@@ -265,6 +265,17 @@ class Answers(Case):
         self.assertEqual(len(answer.headers.get_all("Date")), 1)
         self.assertEqual(answer.headers.get_all("Server"), ["them"])
 
+    def test_a_redirect_to_the_back_ends_own_name(self):
+        location = ""
+
+        def redirect(_, connection, __):
+            connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        back_end = self.back_end(redirect, path="/base/")
+        own = f"http://127.0.0.1:{back_end.port}"
+        for location, expected in ((f"{own}/base/x?y", "/b/x?y"), (f"{own}/base/", "/b/"), (f"{own}/other", f"{own}/other"),
+                                   ("/base/x", "/base/x"), ("http://else/base/", "http://else/base/")):
+            self.assertEqual(self.ask().headers["Location"], expected)
+
     def test_ways_to_end_a_body(self):
         chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n"
         for name, answer, content in (

@@ -3,14 +3,14 @@
 // (back end -> Exchange::write). Each has one read or one write under way and
 // never both, so that the slower side sets the pace.
 //
-// Every callback holds the transfer; on_gone() alone does not, as its exchange
-// belongs to us. The end of a transfer (finished_) is reached once: by a
+// Every callback holds the relay; on_gone() alone does not, as its exchange
+// belongs to us. The end of a relay (finished_) is reached once: by a
 // complete answer, an error of either side, a timeout or the client's leaving.
 // Callbacks that come later see it and do nothing.
 //
 // A back end is waited for, and timed, while it has bytes of ours to take, or
 // has the whole request. What waits for the client is timed by its connection.
-#include "http/proxy_transfer.hpp"
+#include "http/proxy_relay.hpp"
 
 #include <fmt/format.h>
 
@@ -38,15 +38,15 @@ bool is_idempotent(std::string_view method) {
            method == "PUT" || method == "DELETE";
 }
 
-class Transfer : public std::enable_shared_from_this<Transfer> {
+class Relay : public std::enable_shared_from_this<Relay> {
  public:
-    Transfer(Server& server, const Settings& settings, std::shared_ptr<BackEnds> back_ends,
-             std::shared_ptr<Exchange> exchange, const Origin& origin, std::string head)
+    Relay(Server& server, const Settings& settings, std::shared_ptr<BackEnds> back_ends,
+          std::shared_ptr<Exchange> exchange, const Target& target, std::string head)
         : server_(server),
           settings_(settings),
           back_ends_(std::move(back_ends)),
           exchange_(std::move(exchange)),
-          origin_(origin),
+          target_(target),
           head_(std::move(head)),
           answer_(exchange_->request().method == "HEAD"),
           repeatable_(is_idempotent(exchange_->request().method) && !exchange_->request().has_body()) {}
@@ -65,6 +65,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
     void answer_came(std::error_code error, std::string_view bytes);
     bool skip_interim();
     void head_came();
+    Response own_head();
     void pass_on();
     void upgraded();
     void complete();
@@ -79,7 +80,7 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
     const Settings& settings_;
     std::shared_ptr<BackEnds> back_ends_;
     std::shared_ptr<Exchange> exchange_;
-    Origin origin_;
+    Target target_;
     std::string head_;
     AnswerParser answer_;
     std::shared_ptr<BackEnd> back_end_;
@@ -96,32 +97,32 @@ class Transfer : public std::enable_shared_from_this<Transfer> {
     std::shared_ptr<void> timer_;
 };
 
-void Transfer::start() {
+void Relay::start() {
     exchange_->on_gone([weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->finish();
     });
-    back_end_ = back_ends_->take(origin_, repeatable_ ? k_longest_idle : k_safe_idle);
+    back_end_ = back_ends_->take(target_.origin, repeatable_ ? k_longest_idle : k_safe_idle);
     if (!back_end_) return connect();
     reused_ = true;
     send_head();
 }
 
-void Transfer::connect() {
+void Relay::connect() {
     reused_ = false;
     connecting_ = true;
     watch();
     back_end_ = back_ends_->connect(
-        origin_, [self = shared_from_this()](std::error_code error) { self->connected(error); });
+        target_.origin, [self = shared_from_this()](std::error_code error) { self->connected(error); });
 }
 
-void Transfer::connected(std::error_code error) {
+void Relay::connected(std::error_code error) {
     if (finished_) return;
     connecting_ = false;
     if (error) return fail(502, "The back end cannot be reached");
     send_head();
 }
 
-void Transfer::send_head() {
+void Relay::send_head() {
     writing_ = true;
     back_end_->write(head_, [self = shared_from_this()](std::error_code error) {
         self->writing_ = false;
@@ -134,12 +135,12 @@ void Transfer::send_head() {
     read_answer();
 }
 
-void Transfer::read_body() {
+void Relay::read_body() {
     exchange_->read_some([self = shared_from_this()](std::error_code error, std::string_view bytes,
                                                      bool last) { self->body_came(error, bytes, last); });
 }
 
-void Transfer::body_came(std::error_code error, std::string_view bytes, bool last) {
+void Relay::body_came(std::error_code error, std::string_view bytes, bool last) {
     if (finished_) return;
     // The client has gone, or its connection has answered for us.
     if (error) return finish();
@@ -150,7 +151,7 @@ void Transfer::body_came(std::error_code error, std::string_view bytes, bool las
     send_body(std::move(chunk), last);
 }
 
-void Transfer::send_body(std::string bytes, bool last) {
+void Relay::send_body(std::string bytes, bool last) {
     writing_ = true;
     watch();
     back_end_->write(std::move(bytes), [self = shared_from_this(), last](std::error_code error) {
@@ -164,7 +165,7 @@ void Transfer::send_body(std::string bytes, bool last) {
     });
 }
 
-void Transfer::read_answer() {
+void Relay::read_answer() {
     reading_ = true;
     watch();
     back_end_->read([self = shared_from_this()](std::error_code error, std::string_view bytes) {
@@ -173,7 +174,7 @@ void Transfer::read_answer() {
     });
 }
 
-void Transfer::answer_came(std::error_code error, std::string_view bytes) {
+void Relay::answer_came(std::error_code error, std::string_view bytes) {
     if (error || (bytes.empty() && !answer_.feed_end())) return back_end_lost();
     if (!answer_.feed(bytes) || !skip_interim()) return fail(502, "The back end does not answer in HTTP");
     if (!answer_.has_head()) return read_answer();
@@ -183,7 +184,7 @@ void Transfer::answer_came(std::error_code error, std::string_view bytes) {
 }
 
 /// 100, 102, 103: another answer follows.
-bool Transfer::skip_interim() {
+bool Relay::skip_interim() {
     while (answer_.is_done() && answer_.status() < 200 && answer_.status() != 101) {
         answer_.restart();
         if (!answer_.feed({})) return false;
@@ -191,12 +192,12 @@ bool Transfer::skip_interim() {
     return true;
 }
 
-void Transfer::head_came() {
+void Relay::head_came() {
     begun_ = true;
     const unsigned status = answer_.status();
     const bool head_only = exchange_->request().method == "HEAD";
     const auto length = answer_.content_length();
-    Response head = answer_.take_head();
+    Response head = own_head();
     const bool has_body = !head_only && status != 204 && status != 304;
     if (answer_.is_done() && !head_only) {  // all in one piece
         if (std::string body = answer_.take_body(); has_body) head.pieces.emplace_back(std::move(body));
@@ -212,7 +213,19 @@ void Transfer::head_came() {
     pass_on();
 }
 
-void Transfer::pass_on() {
+/// A back end that knows itself by its own name may send the client there.
+Response Relay::own_head() {
+    Response head = answer_.take_head();
+    const std::string url = target_.url();
+    const std::string_view location = head.field("location");
+    if (location.starts_with(url)) {
+        head.fields.replace(static_cast<std::size_t>(location.data() - head.fields.data()), url.size(),
+                            target_.name);
+    }
+    return head;
+}
+
+void Relay::pass_on() {
     std::string body = answer_.take_body();
     if (!body.empty()) {
         watch();
@@ -228,7 +241,7 @@ void Transfer::pass_on() {
     complete();
 }
 
-void Transfer::upgraded() {
+void Relay::upgraded() {
     if (!wants_websocket(exchange_->request())) return fail(502, "The back end changes to another protocol");
     Response head = answer_.take_head();
     head.add("Connection", "upgrade");
@@ -244,14 +257,14 @@ void Transfer::upgraded() {
 }
 
 /// The answer has been given. The connection serves again if the back end has the whole request.
-void Transfer::complete() {
+void Relay::complete() {
     if (!sent_ || !answer_.keeps_alive()) return finish();
     finished_ = true;
     timer_.reset();
     back_ends_->keep(std::move(back_end_));
 }
 
-void Transfer::back_end_lost() {
+void Relay::back_end_lost() {
     if (reused_ && repeatable_ && !answer_.has_begun()) {
         back_end_->close();
         sent_ = unsendable_ = false;
@@ -260,7 +273,7 @@ void Transfer::back_end_lost() {
     fail(502, "The back end closes the connection without an answer");
 }
 
-void Transfer::fail(unsigned status, std::string_view explanation) {
+void Relay::fail(unsigned status, std::string_view explanation) {
     if (begun_) {
         exchange_->end(true);
     } else {
@@ -269,7 +282,7 @@ void Transfer::fail(unsigned status, std::string_view explanation) {
     finish();
 }
 
-void Transfer::finish() {
+void Relay::finish() {
     if (finished_) return;
     finished_ = true;
     timer_.reset();
@@ -277,7 +290,7 @@ void Transfer::finish() {
 }
 
 /// To be called whenever the back end may have begun or ceased to be waited for, or has done something.
-void Transfer::watch() {
+void Relay::watch() {
     const bool waits = writing_ || (reading_ && (sent_ || unsendable_));
     if (!connecting_ && !waits) {
         deadline_ = 0;
@@ -288,7 +301,7 @@ void Transfer::watch() {
 }
 
 /// One timer at a time: moving the deadline costs nothing, and the timer looks how far it has got.
-void Transfer::tick() {
+void Relay::tick() {
     timer_.reset();
     if (finished_ || deadline_ == 0) return;
     const double left = deadline_ - now();
@@ -301,10 +314,10 @@ void Transfer::tick() {
 
 }  // namespace
 
-void start_transfer(Server& server, const Settings& settings, std::shared_ptr<BackEnds> back_ends,
-                    std::shared_ptr<Exchange> exchange, const Origin& origin, std::string head) {
-    std::make_shared<Transfer>(server, settings, std::move(back_ends), std::move(exchange), origin,
-                               std::move(head))
+void start_relay(Server& server, const Settings& settings, std::shared_ptr<BackEnds> back_ends,
+                 std::shared_ptr<Exchange> exchange, const Target& target, std::string head) {
+    std::make_shared<Relay>(server, settings, std::move(back_ends), std::move(exchange), target,
+                            std::move(head))
         ->start();
 }
 
