@@ -39,6 +39,13 @@ class AnswerParser::Parser final : public beast::http::basic_parser<false> {
     std::string upgrade;
     std::string body;
 
+    /// Not before a chunk's line: Beast's parser asserts that it never sees less than the shortest end of a
+    /// body once it has seen that end's first line. Nothing of the body waits meanwhile.
+    bool wants(std::size_t size) const {
+        constexpr std::size_t k_least = 5;  // "0\r\n\r\n"
+        return size >= k_least || (size > 0 && (!is_header_done() || !chunked() || chunk_left_ > 0));
+    }
+
  private:
     void on_request_impl(beast::http::verb, Text, Text, int, Code&) override {}
 
@@ -71,14 +78,17 @@ class AnswerParser::Parser final : public beast::http::basic_parser<false> {
         return text.size();
     }
 
-    void on_chunk_header_impl(std::uint64_t, Text, Code&) override {}
+    void on_chunk_header_impl(std::uint64_t size, Text, Code&) override { chunk_left_ = size; }
 
     std::size_t on_chunk_body_impl(std::uint64_t, Text text, Code&) override {
         body.append(text.data(), text.size());
+        chunk_left_ -= text.size();
         return text.size();
     }
 
     void on_finish_impl(Code&) override {}
+
+    std::uint64_t chunk_left_ = 0;  // bytes of the chunk that are still to come
 };
 
 AnswerParser::AnswerParser(bool head_only)
@@ -94,7 +104,7 @@ bool AnswerParser::feed(std::string_view bytes) {
     }
     Code error;
     // More than one turn where the parser wants the rest of a head or of a chunk's line in one piece.
-    while (!error && !is_done() && !bytes.empty()) {
+    while (!error && !is_done() && parser_->wants(bytes.size())) {
         begun_ = true;
         bytes.remove_prefix(parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error));
     }
