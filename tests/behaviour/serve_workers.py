@@ -409,7 +409,7 @@ class Isolated(Client):
         server = self.server_pid(script)
         for what, status, reason, log in (
                 ("raise", 500, "worker error", "KeyError: 'of the job'"), ("refuse", 409, "not now", None),
-                ("exit", 500, "worker error", "ended without a result"),
+                ("exit", 500, "worker error", "ended with status 0 without a result"),
                 ("signal", 500, "worker error", "killed by signal 11")):
             with self.subTest(what):
                 answer = self.post(script, "/job", action="start", payload={"what": what})
@@ -439,6 +439,8 @@ def disturb(number):
             hnd.write('x' * 1000)
         importlib.reload(importlib.import_module('colorsys'))
         server.get_token_obj('t')['n'] = number
+        msg('disturbed')
+        print('disturbed', flush=True)
 for number in range(3):
     threading.Thread(target=disturb, args=(number,), daemon=True).start()
 @server.json_worker('/busy', isolate=True)
@@ -448,7 +450,7 @@ def busy(args):
     with cache.get_hnd(args['n'], section='s') as hnd:
         hnd.write('z')
     server.get_token_obj('t')['n'] = -1
-    sys.stdout.write('')
+    print('job', flush=True)
     msg('job {0}', args['n'])
     return args['n']
 server.token_file = 'tokens.db'
@@ -467,7 +469,7 @@ serve()
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(100, len(answers))
+        self.assertEqual(100, len(answers), [line for line in script.log if "disturbed" not in line][-40:])
 
 
 class Reload(Client):
