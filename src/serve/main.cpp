@@ -1,16 +1,20 @@
 // quicken-serve: the supervisor of one script that serves; what `quicken serve`
 // becomes.
+#include <fmt/format.h>
 #include <systemd/sd-daemon.h>
 
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string_view>
 
 #include "common/error.hpp"
 #include "common/loop.hpp"
+#include "serve/idle.hpp"
 #include "serve/launch.hpp"
 #include "serve/listeners.hpp"
 #include "serve/options.hpp"
+#include "serve/prompt.hpp"
 #include "serve/signals.hpp"
 #include "serve/supervisor.hpp"
 #include "serve/voice.hpp"
@@ -19,22 +23,59 @@ namespace quicken::serve {
 
 namespace {
 
+void tell_systemd(const Supervisor& supervisor) {
+    sd_notify(0, fmt::format("{}STATUS={}: {}", supervisor.serves() ? "READY=1\n" : "", supervisor.state(),
+                             supervisor.script())
+                     .c_str());
+}
+
+/// Returns how the script has ended, as waitpid(2) has it.
+int serve(const Options& options, const Launch& launch, Signals& signals) {
+    Voice voice;
+    Loop loop([&voice](const char* text) { voice.say("{}", text); });
+    Listeners listeners;
+    Supervisor supervisor(loop, options, launch, listeners, voice);
+    std::optional<Prompt> prompt;
+    if (options.prompt) prompt.emplace(loop, supervisor, voice);
+    Idle idle(loop, options.idle, [&](const nlohmann::json& message) {
+        return !supervisor.reloads() && supervisor.tell(message);
+    });
+    supervisor.on_events({.serving =
+                              [&](const nlohmann::json& message) {
+                                  if (prompt) prompt->serving(message);
+                                  idle.serving();
+                              },
+                          .said =
+                              [&](const nlohmann::json& message) {
+                                  if (prompt) prompt->said(message);
+                                  idle.said(message);
+                              },
+                          .gone =
+                              [&] {
+                                  if (prompt) prompt->gone();
+                              },
+                          .changed = [&] { tell_systemd(supervisor); }});
+    signals.attach(
+        loop, supervisor,
+        [&] {
+            if (prompt) prompt->off();
+        },
+        [&] {
+            if (prompt) prompt->on();
+        },
+        [&] {
+            if (prompt) prompt->resized();
+        });
+    supervisor.start();
+    loop.run();
+    sd_notify(0, "STOPPING=1");
+    return supervisor.status();
+}
+
 int run(const Options& options) {
     const Launch launch(options, own_prefix());
     Signals signals;
-    Voice voice;
-    Loop loop([&voice](const char* text) { voice.say("{}", text); });
-    int status = 0;
-    {
-        Listeners listeners;
-        Supervisor supervisor(loop, options, launch, listeners, voice);
-        signals.attach(
-            loop, supervisor, [] {}, [] {}, [] {});
-        supervisor.start();
-        loop.run();
-        status = supervisor.status();
-    }
-    end_like(status);
+    end_like(serve(options, launch, signals));
 }
 
 }  // namespace
