@@ -70,10 +70,13 @@ void build(CLI::App& app, Options& options, std::vector<std::string>& settings) 
         ->check(CLI::Range(0, 65535));
     app.add_option("--python", options.python, "the Python that runs the script")->type_name("INTERPRETER");
     app.add_option("--python-option", options.python_options, "... with this option, as --python-option=-O")
-        ->type_name("OPTION");
+        ->type_name("OPTION")
+        ->allow_extra_args(false);
     app.add_flag("--no-reload{false}", options.reload, "do not start anew when a file is edited");
     app.add_flag("--no-prompt{false}", options.prompt, "no commands from standard input");
-    app.add_option("--set", settings, "a limit of the engine, see quicken-serve(1)")->type_name("NAME=VALUE");
+    app.add_option("--set", settings, "a limit of the engine, see quicken-serve(1)")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
     app.add_option("--idle", options.idle, "end when nobody has asked for so long; default: never")
         ->type_name("SECONDS")
         ->check(CLI::Range(0.001, 1e9));

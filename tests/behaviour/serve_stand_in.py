@@ -73,6 +73,7 @@ class Server:
     """One thread and one poll(2); what the supervisor says is heard between requests."""
 
     def __init__(self, *ports, address="localhost"):
+        sys.audit("quicken.start")  # what follows is done in each process
         self.control = Control()
         self.answer = lambda path: "hello"
         self.commands = {}  # name: function of the rest of the line
