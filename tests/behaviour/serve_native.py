@@ -116,9 +116,10 @@ def threads(request, args): return threading.active_count()
 route = engine.route
 for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': where, '/sleep': sleep, '/spin': spin, '/keep': keep,
                       '/recall': recall, '/stream': stream, '/flood': flood, '/raw': raw, '/fork': fork, '/fork_back': fork_back,
-                      '/run': run, '/fails': fails, '/file': file, '/interval': interval, '/threads': threads}.items():
+                      '/run': run, '/fails': fails, '/interval': interval, '/threads': threads}.items():
     route('GET', mask, 'json', None, handler)
 for method in ('POST', 'PUT', 'DELETE'): route(method, '/body', 'json', None, echo)
+route('GET', '/file', 'text', None, file)
 route('GET', '/text', 'text', None, lambda request, args: 'h\xe9')
 route('GET', '/bytes', 'text', None, lambda request, args: b'\x00\xff')
 route('GET', '/none', 'text', None, lambda request, args: None)
