@@ -110,8 +110,8 @@ class Supervisor:
         poll.register(self._socket, select.POLLIN)
         while True:
             try:
-                if not poll.poll(_LOOK_INTERVAL * 1000 if self._servers else None):
-                    if len(sys.modules) != self._modules:
+                if not poll.poll(_LOOK_INTERVAL * 1000):
+                    if self._servers and len(sys.modules) != self._modules:
                         self._watch()
                     continue
                 data, fds = self._read()
