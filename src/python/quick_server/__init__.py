@@ -19,10 +19,8 @@ Importing it starts no thread, opens nothing, and asks neither clock nor random 
 
 from quick_server._cache import QuickCache
 from quick_server._engine import json_dumps
-from quick_server._cache import QuickCache
 from quick_server._errors import set_global_error_handler
 from quick_server._handlers import OKAY, ReqNext
-from quick_server._jobs import WorkerDeath, get_worker_check, is_worker_alive
 from quick_server._jobs import WorkerDeath, get_worker_check, is_worker_alive
 from quick_server._log import debug, msg, set_log_file
 from quick_server._request import QuickServerRequestHandler
@@ -31,9 +29,6 @@ from quick_server._restart import (get_exec_arr, get_time, has_been_restarted, i
                                    set_restart_exit_code, setup_restart)
 from quick_server._server import QuickServer, create_server
 from quick_server._shutdown import add_shutdown_hook, setup_shutdown
-from quick_server._tokens import DefaultTokenHandler, DiskTokenHandler, TokenHandler
-from quick_server._worker_client import WorkerError, worker_request
-from quick_server._workers import BaseWorker, DefaultWorker
 from quick_server._tokens import DefaultTokenHandler, DiskTokenHandler, TokenHandler, TokenObj
 from quick_server._worker_client import WorkerError, worker_request
 from quick_server._workers import BaseWorker, DefaultWorker, WorkerOptions
