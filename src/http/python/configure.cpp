@@ -46,6 +46,8 @@ std::vector<Entry> entries(Config& config) {
             {"compress", &f.policy.compress},
             {"parallel", &config.parallel},
             {"suppress_noise", &config.quiet},
+            {"debug_proxy", &config.debug_proxy},
+            {"server_version", &s.server_version},
             {"report_slow", &config.report_slow}};
 }
 

@@ -30,6 +30,7 @@ struct Engine {
     std::vector<Fd> predecessors;  // until serve()
     std::shared_ptr<Core> core;    // while it serves
     int busy = 0;
+    bool stopped = false;  // before serve()
 };
 
 struct Object {
@@ -299,6 +300,9 @@ void end_serving(Engine& engine) {
 PyObject* serve(PyObject* self, PyObject*) {
     return method([&] {
         Engine& engine = of(self);
+        if (std::exchange(engine.stopped, false)) {
+            return none();
+        }
         begin_serving(engine);
         try {
             engine.core->serve();
@@ -320,6 +324,8 @@ PyObject* stop(PyObject* self, PyObject* arguments, PyObject* keywords) {
     return method([&] {
         if (Engine& engine = of(self); engine.core != nullptr) {
             engine.core->stop(latency);
+        } else {
+            engine.stopped = true;
         }
         return none();
     });
