@@ -352,6 +352,26 @@ class Answers(Case):
         go.set()
         self.assertEqual(answer.read(), b"data: 2\n\n")
 
+    def test_a_small_chunk_is_not_held_back(self):
+        """A chunk's size, bytes and line end in packets of their own: the next chunk is not waited for."""
+        go = threading.Event()
+
+        def send(_, connection, __):
+            for part in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n", b"a", b"\r\n"):
+                connection.sendall(part)
+                time.sleep(0.05)
+            go.wait(TIMEOUT)
+            for part in (b"0\r", b"\n", b"\r", b"\n"):
+                connection.sendall(part)
+                time.sleep(0.05)
+        self.back_end(send)
+        client = self.client()
+        client.request("GET", "/b/")
+        answer = client.getresponse()
+        self.assertEqual(answer.read1(100), b"a")
+        go.set()
+        self.assertEqual(answer.read(), b"")
+
 
 class Streaming(Case):
     SIZE = 40 << 20

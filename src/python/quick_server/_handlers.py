@@ -18,7 +18,7 @@ Args = Dict[str, Any]
 Handler = Callable[[Any, Args], Any]
 Answer = Optional[Tuple[int, str, Sequence[Tuple[str, str]], Union[bytes, BinaryIO]]]
 
-_TYPES = {'json': 'application/json', 'text': 'text/html'}
+_TEXT_TYPE = 'text/html; charset=utf-8'  # of a str; of bytes nobody knows the charset
 
 
 class ReqNext:
@@ -55,12 +55,15 @@ def for_engine(handler: Handler, before: List[Middleware]) -> Handler:
 
     @functools.wraps(handler)
     def call(request: QuickServerRequestHandler, args: Args) -> Any:
-        for step in before:
-            result = step(request, args, OKAY)
-            if result is not OKAY:
-                break
-        else:
-            result = handler(request, args)
+        try:
+            for step in before:
+                result = step(request, args, OKAY)
+                if result is not OKAY:
+                    break
+            else:
+                result = handler(request, args)
+        except PreventDefaultResponse as response:  # is no failure: what has been sent is whole
+            result = response
         # Only finish() knows what else is to be sent, or that nothing is
         return Response(result) if request.is_special and not isinstance(result, Response) else result
 
@@ -79,20 +82,22 @@ def finish(request: QuickServerRequestHandler, kind: str, result: Any) -> Answer
 
 
 def _answer(request: QuickServerRequestHandler, kind: str, result: Any) -> Answer:
-    code, ctype, value = 200, _TYPES[kind], result
-    while isinstance(value, Response):
-        code, ctype = (value.code if value.code != 200 else code), value.get_ctype(ctype)
+    code, ctype, value = 200, '', result
+    while isinstance(value, Response):  # one may be in another: what a handler has returned, and its middleware
+        code, ctype = (code if value.code == 200 else value.code), value.get_ctype(ctype)
         value = value.content() if isinstance(value, MultipartResponse) else value.response
     if isinstance(value, PreventDefaultResponse):
         return _prevented(request, value)
     if value is None:
         return _page(request, 404)
+    if not ctype:
+        ctype = 'application/json' if kind == 'json' else _TEXT_TYPE if isinstance(value, str) else 'text/html'
     body = _json_body(value, ctype) if kind == 'json' else _text_body(value)
     return code, reason_of(code), [('Content-Type', ctype), *request.cookies], body
 
 
 def _json_body(value: Any, ctype: str) -> bytes:
-    if isinstance(value, bytes) and ctype != _TYPES['json']:
+    if isinstance(value, bytes) and ctype != 'application/json':
         return value
     return _engine.json_dumps(value).encode('ascii')
 
