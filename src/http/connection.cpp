@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -53,6 +54,11 @@ Connection::Connection(Core& core, Fd socket, SSL_CTX* tls)
     : core_(core),
       transport_(std::move(socket), tls),
       watch_(std::make_unique<Watch>(core.loop(), transport_.socket(), *this)) {
+    // Not left to the listener, which hands it down only to connections made after it was set: those in the
+    // queue of a socket that was given to this process are older. A Unix socket has no such option and needs
+    // none.
+    const int on = 1;
+    (void)::setsockopt(transport_.socket(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     Peer peer = peer_of(transport_.socket());
     peer_address_ = std::move(peer.address);
     peer_port_ = peer.port;

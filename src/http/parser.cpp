@@ -16,7 +16,7 @@ using beast::http::field;
 using ErrorCode = beast::error_code;
 
 constexpr Refusal k_bad_syntax{400, "Bad request syntax"};
-constexpr Refusal k_bad_chunk{400, "Bad chunked body"};
+constexpr Refusal k_folded{400, "Folded line"};
 
 std::string_view view(beast::string_view text) {
     return {text.data(), text.size()};
@@ -156,6 +156,10 @@ Refusal HeadScan::check_size(std::string_view input, const Settings& settings) c
     return {};
 }
 
+bool HeadScan::is_folded(std::string_view input) const {
+    return line_ > 0 && line_ < input.size() && (input[line_] == ' ' || input[line_] == '\t');
+}
+
 Refusal HeadScan::scan(std::string_view input, const Settings& settings) {
     while (seen_ < input.size()) {
         const void* found = std::memchr(input.data() + seen_, '\n', input.size() - seen_);
@@ -164,6 +168,7 @@ Refusal HeadScan::scan(std::string_view input, const Settings& settings) {
             break;
         }
         const auto end = static_cast<std::size_t>(static_cast<const char*>(found) - input.data());
+        if (is_folded(input)) return k_folded;
         if (end == 0 || input[end - 1] != '\r') return {400, "Bare line feed"};
         if (line_ == 0 && end > settings.max_target + 64) return {414, {}};
         if (end == line_ + 1) {
@@ -171,11 +176,8 @@ Refusal HeadScan::scan(std::string_view input, const Settings& settings) {
             return size_ > settings.max_header ? Refusal{431, {}} : Refusal{};
         }
         seen_ = line_ = end + 1;
-        // What the next byte is decides whether this is a folded line; it is looked at once it is there.
     }
-    if (line_ > 0 && line_ < input.size() && (input[line_] == ' ' || input[line_] == '\t')) {
-        return {400, "Folded line"};
-    }
+    if (is_folded(input)) return k_folded;
     return check_size(input, settings);
 }
 
