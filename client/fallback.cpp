@@ -92,4 +92,9 @@ void run_tool(const Process& process) {
     die(exec_status(error), {"quickenctl: ", error_text(error)});
 }
 
+void run_serve(const Process& process) {
+    const int error = exec_sibling(process, "../libexec/quicken/quicken-serve", "quicken");
+    die(exec_status(error), {"quicken-serve: ", error_text(error)});
+}
+
 }  // namespace quicken::client

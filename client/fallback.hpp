@@ -16,4 +16,7 @@ namespace quicken::client {
 /// Hands the command line over to quickenctl.
 [[noreturn]] void run_tool(const Process& process);
 
+/// ... to quicken-serve.
+[[noreturn]] void run_serve(const Process& process);
+
 }  // namespace quicken::client

@@ -82,6 +82,7 @@ bool is_set(const Process& process, std::string_view name) {
 void run(const Process& process) {
     const Invocation invocation = parse(process.argv);
     if (invocation.form == Invocation::Form::tool) run_tool(process);
+    if (invocation.form == Invocation::Form::serve) run_serve(process);
     if (invocation.form == Invocation::Form::usage) die(2, {invocation.error, "; see quicken --help"});
 
     Storage storage;

@@ -205,6 +205,9 @@ int run(char** argv, char** environment) {
     if (invocation.form == Invocation::Form::tool) {
         return exec_tool(argv, environment);
     }
+    if (invocation.form == Invocation::Form::serve) {
+        return complain("serve is not for the activator", k_usage);
+    }
     const char* const wanted = get_environment(environment, "QUICKEN_ACTIVATION");
     const auto way = way_of(wanted);
     if (!way) {

@@ -14,7 +14,7 @@ using std::string_view;
 bool is_tool(string_view word) {
     for (const string_view tool :
          {"status", "explain", "verify", "stop", "restart", "learn", "list", "is-active", "preload", "wrap",
-          "unwrap", "--help", "-h", "--version", "-V"}) {
+          "unwrap", "reload", "--help", "-h", "--version", "-V"}) {
         if (word == tool) return true;
     }
     return false;
@@ -183,6 +183,9 @@ Invocation parse(char** argv) {
     const string_view word = argv[1];
     if (word == "run") return parse_run(argv + 2);
     if (word == "python") return parse_python(argv + 2);
+    if (word == "serve") {
+        return {Invocation::Form::serve, wire::What::file, nullptr, nullptr, argv + 2, nullptr};
+    }
     if (is_tool(word)) return tool;
     if (word == "--launch" || starts_with(word, "--launch=")) return parse_launch(argv + 1);
     if (starts_with(word, "-")) return usage("there is no such option");

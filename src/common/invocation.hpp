@@ -18,6 +18,7 @@ struct Invocation {
     enum class Form {
         run,    // run a program
         tool,   // status, stop, run --learn, --help, --version, nothing at all: quickenctl's
+        serve,  // quicken-serve's
         usage,  // not a valid command line; `error` says why
     };
     Form form;
@@ -46,6 +47,7 @@ inline constexpr const char* k_activated_name = "quicken-activated";
 ///   quicken SCRIPT [ARG...]
 ///   quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
 ///   quicken --launch[=ORIGINAL] LAUNCHER [ARG...]
+///   quicken serve WORD...
 ///   quicken python [--preload NAME,...] [--python INTERPRETER] WORD..., or by a link: python3 WORD...
 /// One `--` directly after the program is dropped in the first form; in the others, which are
 /// also what #! lines make, everything is the script's.

@@ -12,9 +12,10 @@
 //        those of its predecessor. Port 0: any. Under socket activation the sockets of systemd come first:
 //        whatever address the script asks for first gets the first.
 //  {"do":"serving","prompt":"> ","history":"/dir/.cmd_history","commands":["add user"],"prompts":true,
-//   "script":"/dir/x.py","shutdown_latency":0.1}
+//   "script":"/dir/x.py","shutdown_latency":0.1,"drain_timeout":30}
 //        serve_forever() has been reached: from now on its predecessor drains. prompts false: no command
-//        loop.
+//        loop. drain_timeout (optional, seconds): how long it may take to drain later; it is killed 5 s after
+//        that.
 //  {"do":"watch","files":[…]}                 files whose change is a reason to start anew (its modules); may
 //  come often, adds
 //  {"do":"words","id":7,"words":[…]}          answer to complete
@@ -39,7 +40,10 @@
 // The supervisor's end: the script finishes what it answers and ends (drain without a successor).
 //
 // Environment of the script: QUICKEN_SERVE_FD, QUICK_SERVER_RESTART=42 (setup_restart() has nothing to do),
-// QUICK_SERVER_SUBSEQ=1 from the second start on.
+// QUICK_SERVER_SUBSEQ=1 from the second start on; PYTHONPATH begins with PREFIX/libexec/quicken/python, and
+// QUICKEN_SERVE_PYTHONPATH is what it was before, if it was set; QUICKEN_SERVE_SETTINGS, if there is --set, a JSON
+// object: {"max_body":1000000,"idle_timeout":5.5}, by the names of src/http/settings.hpp.
+// With --www DIR what is started is `quicken-www --www DIR -a ADDRESS -p PORT`, in the same environment.
 #pragma once
 
 namespace quicken::serve {
@@ -47,6 +51,8 @@ namespace quicken::serve {
 inline constexpr char k_control_variable[] = "QUICKEN_SERVE_FD";
 inline constexpr char k_restart_variable[] = "QUICK_SERVER_RESTART";
 inline constexpr char k_subsequent_variable[] = "QUICK_SERVER_SUBSEQ";
+inline constexpr char k_settings_variable[] = "QUICKEN_SERVE_SETTINGS";
+inline constexpr char k_python_path_variable[] = "QUICKEN_SERVE_PYTHONPATH";
 inline constexpr int k_restart_status = 42;
 inline constexpr unsigned k_packet = 64 << 10;  // bytes
 

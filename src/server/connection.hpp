@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "common/fd.hpp"
+#include "common/loop.hpp"
 #include "common/wire.hpp"
-#include "loop.hpp"
 #include "program.hpp"
 
 namespace quicken::server {

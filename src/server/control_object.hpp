@@ -12,7 +12,7 @@
 
 #include "common/bus.hpp"
 #include "common/fd.hpp"
-#include "loop.hpp"
+#include "common/loop.hpp"
 #include "supervisor.hpp"
 
 namespace quicken::server {

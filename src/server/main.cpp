@@ -19,10 +19,10 @@
 #include <filesystem>
 
 #include "common/error.hpp"
+#include "common/loop.hpp"
 #include "common/version.hpp"
 #include "control_object.hpp"
 #include "log.hpp"
-#include "loop.hpp"
 #include "supervisor.hpp"
 
 namespace quicken::server {
@@ -108,7 +108,7 @@ rlimit raise_fd_limit() {
 
 int run() {
     block_signals();
-    Loop loop;
+    Loop loop([](const char* text) { log(Level::error, "{}", text); });
     Place place = find_place();
     place.fd_limit = raise_fd_limit();
     const char* activation = place.own_path.empty() ? "systemd" : "self";

@@ -23,7 +23,7 @@
 #include "board.hpp"
 #include "common/control.hpp"
 #include "common/fd.hpp"
-#include "loop.hpp"
+#include "common/loop.hpp"
 
 namespace quicken::server {
 

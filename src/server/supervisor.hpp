@@ -35,11 +35,11 @@
 
 #include "board.hpp"
 #include "common/fd.hpp"
+#include "common/loop.hpp"
 #include "connection.hpp"
 #include "findings.hpp"
 #include "freshness.hpp"
 #include "history.hpp"
-#include "loop.hpp"
 #include "pace.hpp"
 #include "place.hpp"
 #include "program.hpp"

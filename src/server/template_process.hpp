@@ -11,7 +11,7 @@
 #include "advance.hpp"
 #include "common/control.hpp"
 #include "common/fd.hpp"
-#include "loop.hpp"
+#include "common/loop.hpp"
 #include "program.hpp"
 
 namespace quicken::server {

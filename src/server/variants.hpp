@@ -18,7 +18,7 @@
 #include <memory>
 #include <vector>
 
-#include "loop.hpp"
+#include "common/loop.hpp"
 #include "variant.hpp"
 
 namespace quicken::server {

@@ -1,7 +1,7 @@
 // sd-event with callbacks that are C++ functions and sources that somebody owns.
 //
-// A callback may destroy any source, its own included. An exception in a callback is logged and the loop
-// goes on: one bad client must not end the server of the others.
+// A callback may destroy any source, its own included. An exception in a callback is complained about and the
+// loop goes on: one bad client must not end the server of the others.
 // Does not survive fork(2): a child must exec or _exit.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <functional>
 #include <memory>
 
-namespace quicken::server {
+namespace quicken {
 
 /// A registration in the loop; ends with its owner.
 class Source {
@@ -33,7 +33,9 @@ class Source {
 
 class Loop {
  public:
-    Loop();
+    /// Gets the texts of exceptions that come out of callbacks.
+    using Complain = std::function<void(const char*)>;
+    explicit Loop(Complain complain);
     ~Loop();
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
@@ -51,7 +53,10 @@ class Loop {
     sd_event* get() const { return event_; }
 
  private:
+    std::shared_ptr<Source::State> make_state() const;
+
+    std::shared_ptr<Complain> complain_;
     sd_event* event_ = nullptr;
 };
 
-}  // namespace quicken::server
+}  // namespace quicken

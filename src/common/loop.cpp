@@ -1,16 +1,16 @@
-#include "loop.hpp"
+#include "common/loop.hpp"
 
 #include <cerrno>
 #include <exception>
 #include <utility>
 
 #include "common/error.hpp"
-#include "log.hpp"
 
-namespace quicken::server {
+namespace quicken {
 
 struct Source::State {
     sd_event_source* source = nullptr;
+    std::shared_ptr<Loop::Complain> complain;
     std::function<void(std::uint32_t)> callback;
 
     State() = default;
@@ -25,10 +25,11 @@ namespace {
 void call(void* data, std::uint32_t events) {
     const auto state = static_cast<Source::State*>(data);
     const auto callback = state->callback;
+    const auto complain = state->complain;
     try {
         callback(events);
     } catch (const std::exception& error) {
-        log(Level::error, "{}", error.what());
+        (*complain)(error.what());
     }
 }
 
@@ -66,7 +67,7 @@ void Source::limit(double seconds, unsigned calls) const {
     check(sd_event_source_set_ratelimit(state_->source, microseconds, calls), "limit a source of");
 }
 
-Loop::Loop() {
+Loop::Loop(Complain complain) : complain_(std::make_shared<Complain>(std::move(complain))) {
     check(sd_event_new(&event_), "make");
 }
 
@@ -74,15 +75,21 @@ Loop::~Loop() {
     sd_event_unref(event_);
 }
 
-Source Loop::on_io(int fd, std::uint32_t events, std::function<void(std::uint32_t)> callback) {
+std::shared_ptr<Source::State> Loop::make_state() const {
     auto state = std::make_shared<Source::State>();
+    state->complain = complain_;
+    return state;
+}
+
+Source Loop::on_io(int fd, std::uint32_t events, std::function<void(std::uint32_t)> callback) {
+    auto state = make_state();
     state->callback = std::move(callback);
     check(sd_event_add_io(event_, &state->source, fd, events, io_ready, state.get()), "add an fd to");
     return Source(std::move(state));
 }
 
 Source Loop::after(double seconds, std::function<void()> callback) {
-    auto state = std::make_shared<Source::State>();
+    auto state = make_state();
     state->callback = without_events(std::move(callback));
     const auto microseconds = static_cast<std::uint64_t>(seconds * 1e6);
     check(sd_event_add_time_relative(event_, &state->source, CLOCK_MONOTONIC, microseconds, 1000, timer_ready,
@@ -92,7 +99,7 @@ Source Loop::after(double seconds, std::function<void()> callback) {
 }
 
 Source Loop::on_signal(int signal, std::function<void()> callback) {
-    auto state = std::make_shared<Source::State>();
+    auto state = make_state();
     state->callback = without_events(std::move(callback));
     check(sd_event_add_signal(event_, &state->source, signal, signal_ready, state.get()), "add a signal to");
     return Source(std::move(state));
@@ -108,4 +115,4 @@ void Loop::exit(int status) {
     sd_event_exit(event_, status);
 }
 
-}  // namespace quicken::server
+}  // namespace quicken

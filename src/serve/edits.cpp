@@ -1,0 +1,90 @@
+#include "serve/edits.hpp"
+
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "common/error.hpp"
+
+namespace quicken::serve {
+
+namespace {
+
+constexpr double k_quiet = 0.2;             // seconds without an event
+constexpr double k_gone = 1;                // seconds until the next look for a directory that has gone
+constexpr std::size_t k_max_files = 20000;  // a program of that many modules is edited in few of them
+constexpr std::uint32_t k_mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |
+                                 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
+
+}  // namespace
+
+Edits::Edits(Loop& loop, std::function<void(const std::string&)> edited)
+    : loop_(loop), edited_(std::move(edited)), inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+    if (!inotify_) throw_errno("watch", "files");
+    readable_ = loop_.on_io(inotify_.get(), EPOLLIN, [this](std::uint32_t) { read_events(); });
+}
+
+Edits::Signature Edits::look(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return {};
+    return {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_size, status.st_ino};
+}
+
+bool Edits::watch(const std::string& path) {
+    const std::filesystem::path absolute = std::filesystem::absolute(path).lexically_normal();
+    if (files_.contains(absolute)) return true;
+    std::error_code missing;
+    const auto meant = std::filesystem::weakly_canonical(absolute, missing);
+    if (!missing && meant != absolute) watch(meant);  // a link's file is edited where it is
+    if (files_.size() >= k_max_files || !watch_directory(absolute.parent_path())) return false;
+    files_[absolute] = look(absolute);
+    return true;
+}
+
+bool Edits::watch_directory(const std::string& directory) {
+    const auto known = directories_.find(directory);
+    if (known != directories_.end() && known->second >= 0) return true;
+    const int number = inotify_add_watch(inotify_.get(), directory.c_str(), k_mask | IN_ONLYDIR);
+    if (number < 0) return false;
+    directories_[directory] = number;
+    return true;
+}
+
+void Edits::read_events() {
+    alignas(inotify_event) char buffer[16 << 10];
+    ssize_t size = 0;
+    while ((size = read(inotify_.get(), buffer, sizeof buffer)) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+            at += static_cast<ssize_t>(sizeof *event + event->len);
+            if ((event->mask & IN_IGNORED) == 0) continue;
+            for (auto& [path, number] : directories_) {
+                if (number == event->wd) number = -1;
+            }
+        }
+    }
+    quiet_ = loop_.after(k_quiet, [this] { compare(); });
+}
+
+/// Directories that have gone may be there again, and the files in them new ones.
+void Edits::compare() {
+    for (const auto& [path, number] : directories_) {
+        if (number < 0 && !watch_directory(path)) quiet_ = loop_.after(k_gone, [this] { compare(); });
+    }
+    std::string edited;
+    for (auto& [path, before] : files_) {
+        const Signature now = look(path);
+        if (now == before || now.size < 0) continue;
+        before = now;
+        edited = path;
+    }
+    if (!edited.empty()) edited_(edited);
+}
+
+}  // namespace quicken::serve

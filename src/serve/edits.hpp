@@ -1,0 +1,58 @@
+// Watches files for edits, by inotify(7) on their directories: an editor may write
+// a file in place or put another one in its place.
+//
+// An event only says that it is time to look: once nothing has happened for a
+// moment the files are compared with what they were, so that neither a half-written file nor
+// one that was only opened is an edit. A file that is missing is one that is
+// being replaced: there is nothing to start from it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/fd.hpp"
+#include "common/loop.hpp"
+
+namespace quicken::serve {
+
+class Edits {
+ public:
+    /// `edited` gets the path of one that has changed.
+    Edits(Loop& loop, std::function<void(const std::string&)> edited);
+    Edits(const Edits&) = delete;
+    Edits& operator=(const Edits&) = delete;
+
+    /// From now on, too. Paths that are not absolute are of the working directory. False if it, or its
+    /// directory, cannot be watched: there are too many, or it does not exist.
+    bool watch(const std::string& path);
+
+ private:
+    /// What an edit changes.
+    struct Signature {
+        std::int64_t seconds = 0;
+        std::int64_t nanoseconds = 0;
+        std::int64_t size = -1;  // -1: it is not there
+        std::uint64_t inode = 0;
+        bool operator==(const Signature&) const = default;
+    };
+
+    static Signature look(const std::string& path);
+    bool watch_directory(const std::string& directory);
+    void read_events();
+    void compare();
+
+    Loop& loop_;
+    std::function<void(const std::string&)> edited_;
+    Fd inotify_;
+    std::map<std::string, Signature> files_;
+    std::map<std::string, int> directories_;  // inotify's number; -1: it has gone
+    Source readable_;
+    Source quiet_;
+};
+
+}  // namespace quicken::serve

@@ -1,0 +1,353 @@
+#include "serve/supervisor.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "common/error.hpp"
+#include "serve/protocol.hpp"
+
+namespace quicken::serve {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr double k_margin = 5;  // seconds beyond the time in which a process ends by itself
+
+std::uint64_t microseconds() {
+    using namespace std::chrono;
+    return static_cast<std::uint64_t>(
+        duration_cast<std::chrono::microseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+std::string time_of_day(std::time_t moment) {
+    std::tm local{};
+    return localtime_r(&moment, &local) != nullptr ? fmt::format("{:%H:%M:%S}", local) : "";
+}
+
+std::string action_of(const json& message) {
+    const auto found = message.find("do");
+    return found != message.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+bool wants_restart(int status) {
+    return WIFEXITED(status) && WEXITSTATUS(status) == k_restart_status;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Loop& loop, const Options& options, const Launch& launch, Listeners& listeners,
+                       Voice& voice)
+    : loop_(loop),
+      options_(options),
+      launch_(launch),
+      listeners_(listeners),
+      voice_(voice),
+      edits_(loop, [this](const std::string& path) {
+          voice_.say("{} has changed", path);
+          reload();
+      }) {}
+
+std::string Supervisor::script() const {
+    const std::string& name = options_.www.empty() ? options_.script : options_.www;
+    return std::filesystem::absolute(name).lexically_normal();
+}
+
+std::string Supervisor::state() const {
+    if (stops_ > 0 || ending_) return "draining";
+    if (successor_) return "reloading";
+    if (!current_) return "failed";
+    return current_->serving ? "serving" : "starting";
+}
+
+void Supervisor::changed() {
+    if (events_.changed) events_.changed();
+}
+
+// Starting
+
+void Supervisor::start() {
+    if (options_.www.empty()) watch_file(script());
+    current_ = start_process();
+}
+
+Supervisor::Process Supervisor::start_process() {
+    auto process = std::make_unique<ScriptProcess>(
+        loop_, launch_, ++generations_,
+        ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
+                              [this](ScriptProcess& from, int status) { ended(from, status); }});
+    process->drain_timeout = options_.drain_timeout;
+    return process;
+}
+
+void Supervisor::watch_file(const std::string& path) {
+    if (!options_.reload || edits_.watch(path) || blind_) return;
+    blind_ = true;
+    voice_.say("{} cannot be watched; type restart after an edit", path);
+}
+
+void Supervisor::limit(ScriptProcess& process, double seconds, const std::string& reason) {
+    process.limit = loop_.after(seconds, [&process, reason] {
+        process.killed_for = reason;
+        process.signal(SIGKILL);
+    });
+}
+
+void Supervisor::reload(std::function<void(const std::string&)> answer_to) {
+    if (answer_to) answers_.push_back(std::move(answer_to));
+    if (stops_ > 0 || ending_) return answer("it is being stopped");
+    if (successor_ || (current_ && !current_->serving)) {
+        again_ = true;
+        return;
+    }
+    if (!current_) return try_start();
+    try {
+        successor_ = start_process();
+    } catch (const Error& error) {
+        return failed(error.what());
+    }
+    limit(*successor_, options_.start_timeout,
+          fmt::format("did not serve within {:g} seconds", options_.start_timeout));
+    changed();
+}
+
+// What a process says
+
+void Supervisor::said(ScriptProcess& process, const json& message) {
+    const std::string action = action_of(message);
+    if (action == "listen") return listen(process, message);
+    if (action == "watch") return watch(message);
+    if (action == "serving") return serving(process, message);
+    if (action == "leaving") {
+        process.leaving = true;
+        return;
+    }
+    if (&process != current_.get()) {
+        // A command of the prompt may end in a process that drains.
+        if (action == "ran" && events_.said) events_.said(message);
+        return;
+    }
+    if (action == "restart") return reload();
+    if (events_.said) events_.said(message);
+}
+
+void Supervisor::listen(ScriptProcess& process, const json& message) {
+    const std::string address = message.value("address", "");
+    const int port = message.value("port", 0);
+    const int repetition = process.claims[{address, port}]++;
+    try {
+        const auto found =
+            listeners_.find(process.generation(), process.claimed++, address, port, repetition);
+        process.tell({{"do", "listening"}, {"port", found.port}, {"fd", true}}, found.fd);
+    } catch (const Error& error) {
+        process.tell({{"do", "listening"}, {"errno", error.code()}, {"error", errno_text(error.code())}});
+    }
+}
+
+void Supervisor::watch(const json& message) {
+    const auto files = message.find("files");
+    if (files == message.end() || !files->is_array()) return;
+    for (const json& file : *files) {
+        if (file.is_string()) watch_file(file.get<std::string>());
+    }
+}
+
+void Supervisor::serving(ScriptProcess& process, const json& message) {
+    if (process.serving || process.draining) return;
+    process.serving = true;
+    process.limit.reset();
+    process.drain_timeout = message.value("drain_timeout", options_.drain_timeout);
+    if (&process == successor_.get()) {
+        hand_over();
+        ++reloads_;
+        voice_.say("serving the version of {}", time_of_day(process.started()));
+    }
+    has_served_ = true;
+    interrupts_ = 0;
+    last_error_.clear();
+    since_ = microseconds();
+    close_unclaimed();
+    if (stops_ > 0) {  // told before it could hear it
+        process.tell({{"do", "stop"}});
+        return;
+    }
+    if (events_.serving) events_.serving(message);
+    answer("");
+    changed();
+    if (std::exchange(again_, false)) reload();
+}
+
+/// First the successor learns where connections will come from, then the predecessor where they go.
+void Supervisor::hand_over() {
+    int ends[2] = {-1, -1};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        voice_.say("make a socket pair: {}; connections that are idle are closed", errno_text(errno));
+    const Fd from(ends[0]);
+    const Fd to(ends[1]);
+    if (from) successor_->tell({{"do", "adopt"}}, from.get());
+    Process predecessor = std::exchange(current_, std::move(successor_));
+    if (predecessor) drain(std::move(predecessor), to.get());
+}
+
+/// One that cannot be told, as it does not read, would accept for ever.
+void Supervisor::drain(Process predecessor, int socket) {
+    ScriptProcess& process = *predecessor;
+    process.draining = true;
+    leaving_.push_back(std::move(predecessor));
+    if (!process.tell({{"do", "drain"}}, socket)) process.signal(SIGKILL);
+    limit(process, process.drain_timeout + k_margin, "did not drain");
+}
+
+// How a process ends
+
+void Supervisor::ended(ScriptProcess& process, int status) {
+    if (&process == successor_.get()) return successor_ended(status);
+    if (&process == current_.get()) return current_ended(status);
+    leaving_.remove_if([&](const Process& one) { return one.get() == &process; });
+    close_unclaimed();
+    if (ending_) finish(status_);
+}
+
+void Supervisor::successor_ended(int status) {
+    const Process process = std::move(successor_);
+    close_unclaimed();
+    if (stops_ > 0 || ending_) return finish(status_);
+    if (wants_restart(status)) again_ = true;
+    failed(process->killed_for.empty() ? ending_text(status) + " before it served" : process->killed_for);
+}
+
+/// A successor is not to be had; what served does so still.
+void Supervisor::failed(const std::string& reason) {
+    last_error_ = "the new process " + reason;
+    voice_.say("{}; still serving the version of {}", last_error_,
+               current_ ? time_of_day(current_->started()) : "");
+    answer(last_error_);
+    changed();
+    if (std::exchange(again_, false)) {
+        next_start_ = loop_.after(restarts_.pause(Restarts::Time::clock::now()), [this] { reload(); });
+    }
+}
+
+void Supervisor::current_ended(int status) {
+    const Process process = std::move(current_);
+    if (events_.gone) events_.gone();
+    const bool restarts = wants_restart(status) && stops_ == 0;
+    const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0;
+    if (!restarts && (meant || (!has_served_ && !again_))) return finish(status);
+    if (restarts || !process->serving) again_ = false;
+    start_again(restarts ? "" : ending_text(status));
+}
+
+/// `reason` is empty if the process has wished so.
+void Supervisor::start_again(const std::string& reason) {
+    if (successor_) {  // which need not hurry any more
+        current_ = std::move(successor_);
+        current_->limit.reset();
+    }
+    if (!reason.empty()) last_error_ = "the script's process " + reason;
+    if (current_) {
+        if (!reason.empty()) voice_.say("{}; the new one takes its place", last_error_);
+        return changed();
+    }
+    const double pause = restarts_.pause(Restarts::Time::clock::now());
+    const std::string when = pause > 0 ? fmt::format("in {:g} s", pause) : "now";
+    if (!reason.empty() || pause > 0)
+        voice_.say("{}; started again {}", reason.empty() ? "asked for too often" : last_error_, when);
+    changed();
+    if (pause <= 0) return try_start();
+    next_start_ = loop_.after(pause, [this] { try_start(); });
+}
+
+void Supervisor::try_start() {
+    next_start_.reset();
+    if (current_) return;
+    try {
+        current_ = start_process();
+    } catch (const Error& error) {
+        last_error_ = error.what();
+        voice_.say("{}", last_error_);
+        answer(last_error_);
+        next_start_ = loop_.after(restarts_.pause(Restarts::Time::clock::now()), [this] { try_start(); });
+    }
+    changed();
+}
+
+void Supervisor::answer(const std::string& error) {
+    for (const auto& one : std::exchange(answers_, {})) one(error);
+}
+
+void Supervisor::close_unclaimed() {
+    if (!current_) return;  // what dies may have died of its socket: the next one asks for it again
+    std::set<unsigned> living{current_->generation()};
+    if (successor_) living.insert(successor_->generation());
+    for (const Process& process : leaving_) living.insert(process->generation());
+    // One that is started in the place of a dead one has not asked for all of its sockets yet.
+    if (current_->serving) listeners_.keep_only(living);
+}
+
+/// Those that drain do so to their end, which is limited.
+void Supervisor::finish(int status) {
+    ending_ = true;
+    status_ = status;
+    successor_.reset();
+    next_start_.reset();
+    answer("it has ended");
+    changed();
+    if (leaving_.empty() && !current_) loop_.exit(0);
+}
+
+// Ending it
+
+bool Supervisor::tell(const json& message) {
+    return serves() && current_->tell(message);
+}
+
+void Supervisor::stop() {
+    ++stops_;
+    successor_.reset();
+    next_start_.reset();
+    answer("it is being stopped");
+    changed();
+    if (!current_) return finish(status_);
+    if (stops_ == 1 && tell({{"do", "stop"}})) {
+        limit(*current_, current_->drain_timeout + k_margin, "did not stop");
+        return;
+    }
+    if (stops_ <= 2) return current_->signal(SIGTERM);
+    kill(SIGKILL);
+}
+
+void Supervisor::interrupt() {
+    ++interrupts_;
+    successor_.reset();
+    next_start_.reset();
+    if (!current_) return finish(status_);
+    if (interrupts_ == 1) return current_->signal(SIGINT);
+    if (interrupts_ == 2) return current_->signal(SIGTERM);
+    kill(SIGKILL);
+}
+
+void Supervisor::kill(int signal) {
+    ++stops_;
+    successor_.reset();
+    next_start_.reset();
+    for (const Process& process : leaving_) process->signal(SIGKILL);
+    if (!current_) return finish(status_);
+    current_->signal(signal);
+}
+
+void Supervisor::suspend(bool on) {
+    if (current_) current_->suspend(on);
+    if (successor_) successor_->suspend(on);
+    for (const Process& process : leaving_) process->suspend(on);
+}
+
+}  // namespace quicken::serve

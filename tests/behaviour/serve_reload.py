@@ -1,0 +1,394 @@
+"""`quicken serve`: what becomes of requests, ports and processes when a script is edited, dies, or is ended."""
+
+import http.client
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+import served
+
+RELOADS = 20
+REQUESTS = int(os.environ.get("QUICKEN_TEST_REQUESTS") or 20000)  # at least, of the load; 100000 for the figure
+PID = "server.answer = lambda path: str(os.getpid()) if path == '/pid' else {!r}\n"
+
+
+def load(port, close, stop, results):
+    """One client that asks until it is told to stop; puts (answered, failures as texts)."""
+    answered, failures = 0, []
+    client = None
+    while not stop.is_set():
+        try:
+            client = client or http.client.HTTPConnection("localhost", port, timeout=20)
+            client.request("GET", "/", headers={"Connection": "close"} if close else {})
+            response = client.getresponse()
+            body = response.read()
+            if response.status != 200 or not body.startswith(b"version "):
+                raise ValueError(f"{response.status} {body!r}")
+            answered += 1
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            failures.append(f"{type(error).__name__}: {error}")
+            client.close()
+            client = None
+            continue
+        if close:
+            client.close()
+            client = None
+    results.put((answered, failures))
+
+
+class Load:
+    """Clients in processes of their own: half of them keep their connection."""
+
+    def __init__(self, port, clients=4):
+        self.stop, self.results = multiprocessing.Event(), multiprocessing.Queue()
+        self.clients = [multiprocessing.Process(target=load, args=(port, number % 2 == 1, self.stop, self.results))
+                        for number in range(clients)]
+        for client in self.clients:
+            client.start()
+
+    def end(self):
+        self.stop.set()
+        parts = [self.results.get(timeout=60) for _ in self.clients]
+        for client in self.clients:
+            client.join()
+        return sum(part[0] for part in parts), [text for part in parts for text in part[1]]
+
+
+class Reload(served.Case):
+    def test_under_load(self):
+        """No request fails while the script is edited: on connections that are kept, and on new ones."""
+        self.answering("version 0")
+        self.serve()
+        begun = time.monotonic()
+        clients = Load(self.port())
+        for number in range(1, RELOADS + 1):
+            self.answering(f"version {number}")
+            self.wait_answer(f"version {number}", 30)
+        while time.monotonic() - begun < REQUESTS / 1500:
+            time.sleep(0.1)
+        answered, failures = clients.end()
+        print(f"{RELOADS} reloads, {answered} requests, {len(failures)} failed", flush=True)
+        self.assertEqual([], failures[:5], f"{len(failures)} of {answered}\n{self.log()}")
+        self.assertGreater(answered, 1000)
+
+    def test_idle_connection_goes_over(self):
+        """A connection between two requests is the successor's: the client notices nothing."""
+        self.answering("one")
+        self.serve()
+        client = http.client.HTTPConnection("localhost", self.port(), timeout=20)
+        client.request("GET", "/")
+        self.assertEqual(b"one", client.getresponse().read())
+        number = client.sock.fileno()
+        local = client.sock.getsockname()
+        self.answering("two")
+        self.wait_answer("two")
+        client.request("GET", "/")
+        self.assertEqual(b"two", client.getresponse().read())
+        self.assertEqual((number, local), (client.sock.fileno(), client.sock.getsockname()))
+        client.close()
+
+    def test_failing_code(self):
+        """What does not start is complained about, and what served goes on; the next edit is tried."""
+        self.answering("one")
+        self.serve()
+        for broken, shown in (("1 +", "SyntaxError"), ("raise ValueError('no')", "ValueError: no"),
+                              ("os._exit(3)", "ended with status 3 before it served; still serving the version of")):
+            self.script(broken)
+            self.wait_log("still serving the version of", self.log().count("still serving") + 1)
+            self.assertIn(shown, self.log())
+            self.assertEqual("one", self.get())
+        self.answering("two")
+        self.wait_answer("two")
+
+    def test_start_that_never_serves(self):
+        self.answering("one")
+        self.serve(options=["--start-timeout", "1"])
+        self.answering("never", "time.sleep(60)")
+        self.wait_log("did not serve within 1 seconds; still serving the version of")
+        self.assertEqual("one", self.get())
+
+    def test_edit_while_starting(self):
+        """One successor at a time; what was edited meanwhile is served in the end."""
+        self.answering("one")
+        self.serve()
+        self.answering("two", "print('slow', flush=True); time.sleep(1.5)")
+        self.wait_log("slow")
+        self.answering("three")
+        self.wait_answer("three", 15)
+        self.assertEqual(2, self.log().count("serving the version of"), self.log())
+
+    def test_module(self):
+        """A module that the script has named as a reason to start anew."""
+        self.bed.write("part.py", "TEXT = 'one'")
+        self.script("import part; server.watch(part.__file__); server.answer = lambda path: part.TEXT")
+        self.serve(env={"PYTHONDONTWRITEBYTECODE": "1"})
+        self.assertEqual("one", self.get())
+        self.bed.write("part.py", "TEXT = 'other'")
+        self.wait_answer("other")
+
+    def test_without_change(self):
+        """A file that was only opened or written as it was is no edit that matters; --no-reload sees none."""
+        path = self.answering("one")
+        self.serve(options=["--no-reload"])
+        self.answering("two")
+        time.sleep(1)
+        self.assertEqual("one", self.get())
+        self.assertTrue(os.path.exists(path))
+
+    def test_ways_to_reload(self):
+        """SIGHUP, and the script's own wish."""
+        self.script(PID.format("x") + "server.commands['x'] = None\n"
+                    "import threading\n"
+                    "old = server.answer\n"
+                    "server.answer = lambda path: server.control.tell(do='restart') or 'ok' if path == '/restart' else old(path)")
+        process = self.serve()
+        first = self.serving_pid()
+        process.send_signal(signal.SIGHUP)
+        self.assertTrue(harness.wait_until(lambda: self.serving_pid() != first, 10), self.log())
+        second = self.serving_pid()
+        self.assertEqual("ok", self.get("/restart"))
+        self.assertTrue(harness.wait_until(lambda: self.serving_pid() != second, 10), self.log())
+
+    def test_ports_that_change(self):
+        """A port that only the old code had is closed, one that both have is not, and a new one is opened."""
+        def script(*ports):
+            listens = "".join(f"server.listeners.append(server.listen('localhost', {port}))\n" for port in ports)
+            self.answering(str(ports), listens)
+
+        def open_ports():
+            found = []
+            for port in (21610, 21611):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        found.append(port)
+            return found
+
+        script(21610)
+        self.serve()
+        port = self.port()
+        self.assertEqual([21610], open_ports())
+        script(21611)
+        self.wait_answer("(21611,)")
+        self.assertTrue(harness.wait_until(lambda: open_ports() == [21611], 5), open_ports())
+        self.assertEqual(port, self.port())
+
+    def test_address_in_use(self):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            self.script(f"server.listen('localhost', {other.getsockname()[1]})")
+            process = self.serve(wait=False)
+            self.assertEqual(1, process.wait(20))
+        self.assertIn("OSError: [Errno 98] Address already in use", self.log())
+
+    def test_unix_socket(self):
+        path = self.bed.path("sock")
+        self.answering("unix", f"server.listeners.append(server.listen({path!r}, 0))")
+        process = self.serve()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertIn(b"unix", client.recv(1000))
+        process.terminate()
+        process.wait(10)
+        self.assertFalse(os.path.exists(path))
+
+
+class Deaths(served.Case):
+    def test_crashes(self):
+        """Whatever a request does to the process, the port stays open and the next request is answered."""
+        self.script(PID.format("alive") + harness.dedent("""
+            import ctypes, signal
+            deaths = {
+                "/exit": lambda: os._exit(0),
+                "/three": lambda: os._exit(3),
+                "/segfault": lambda: ctypes.string_at(0),
+                "/kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+                "/abort": lambda: os.abort(),
+            }
+            old = server.answer
+            server.answer = lambda path: deaths[path]() if path in deaths else old(path)
+            """))
+        self.serve()
+        for path, shown in (("/exit", "ended with status 0"), ("/three", "ended with status 3"),
+                            ("/segfault", "killed by signal 11"), ("/kill", "killed by signal 9")):
+            before = self.serving_pid()
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                self.get(path)
+            # At once: this connection waits in the backlog, if anywhere.
+            self.assertNotEqual(before, self.serving_pid())
+            self.assertIn(f"{shown}", self.log())
+            self.assertIn("started again now", self.log())
+
+    def test_again_and_again(self):
+        """Five times at once, then after a pause; meanwhile connections wait."""
+        self.script("server.answer = lambda path: os._exit(1) if path == '/die' else 'alive'")
+        self.serve()
+        for _ in range(6):
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                self.get("/die")
+        self.assertTrue(self.listens())
+        begun = time.monotonic()
+        self.assertEqual("alive", self.get())
+        self.assertGreater(time.monotonic() - begun, 0.3)
+        self.wait_log("started again in 1 s")
+
+    def test_restart_status(self):
+        """A script that ends with 42 is started anew, and knows that it is not the first."""
+        self.script("first = 'QUICK_SERVER_SUBSEQ' not in os.environ\n"
+                    "server.answer = lambda path: str(first)\n"
+                    "if first:\n"
+                    "    old = server.answer\n"
+                    "    def answer(path):\n"
+                    "        if path == '/again':\n"
+                    "            server.status = 42\n"
+                    "            server.leave(True)\n"
+                    "        return str(first)\n"
+                    "    server.answer = answer")
+        self.serve()
+        self.assertEqual("True", self.get())
+        self.get("/again")
+        self.wait_answer("False")
+
+    def test_own_end(self):
+        """A script that leaves by itself ends the supervisor with its status."""
+        self.script("def answer(path):\n"
+                    "    if path == '/leave':\n"
+                    "        server.status = 7\n"
+                    "        server.leave()\n"
+                    "    return 'x'\n"
+                    "server.answer = answer")
+        process = self.serve()
+        self.get("/leave")
+        self.assertEqual(7, process.wait(10))
+        self.assertFalse(self.listens())
+
+    def test_first_start_fails(self):
+        self.script("sys.exit(5)")
+        self.assertEqual(5, self.serve(wait=False).wait(20))
+        self.script("os.kill(os.getpid(), 15)")
+        self.assertEqual(-15, self.serve(wait=False).wait(20))
+
+    def test_no_script(self):
+        process = self.serve(wait=False)
+        self.assertEqual(2, process.wait(20))  # as python3's
+        self.assertIn("can't open file", self.log())
+
+
+class Ends(served.Case):
+    def test_terminate(self):
+        self.answering("x")
+        process = self.serve()
+        process.terminate()
+        self.assertEqual(0, process.wait(10))
+        self.assertFalse(self.listens())
+
+    def test_interrupt(self):
+        """Ctrl-C is the script's KeyboardInterrupt, and its end ours."""
+        self.answering("x")
+        process = self.serve()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(-signal.SIGINT, process.wait(10))
+        self.assertIn("KeyboardInterrupt", self.log())
+
+    def test_deaf_script(self):
+        """One that heeds neither a stop nor a signal is killed by the third."""
+        self.script("import signal\n"
+                    "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
+                    "server.answer = lambda path: 'x'\n"
+                    "server.do_stop = lambda *_: None")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = self.serve()
+            for _ in range(3):
+                self.assertIsNone(process.poll())
+                process.send_signal(number)
+                time.sleep(0.3)
+            self.assertEqual(-signal.SIGKILL, process.wait(10))
+            self.assertFalse(self.listens())
+
+    def test_killed_supervisor(self):
+        """Its end is the script's."""
+        self.answering("x")
+        process = self.serve()
+        process.kill()
+        process.wait()
+        self.assertTrue(harness.wait_until(lambda: not self.listens(), 10))
+
+    def test_killed_while_starting(self):
+        self.answering("x")
+        process = self.serve()
+        self.answering("y", "print('slow', flush=True); time.sleep(3)")
+        self.wait_log("slow")
+        process.terminate()
+        self.assertEqual(0, process.wait(10))
+
+    def test_ignored_signals_stay_so(self):
+        """As nohup has it, and a shell for what it runs in the background."""
+        self.answering("x")
+        process = self.serve(env=None)
+        self.end(process)
+        with open(self.bed.path("log"), "ab") as log:
+            process = subprocess.Popen(
+                ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", harness.QUICKEN, "serve", self.bed.path("app.py")],
+                env=self.bed.env(), cwd=self.bed.work, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.addCleanup(self.end, process)
+        self.wait_answer("x")
+        for number in (signal.SIGINT, signal.SIGHUP):
+            process.send_signal(number)
+        time.sleep(0.5)
+        self.assertIsNone(process.poll())
+        self.assertEqual("x", self.get())
+
+
+class Surroundings(served.Case):
+    def test_environment_and_arguments(self):
+        """What protocol.hpp says, and nothing of an outer `quicken serve`."""
+        self.script("names = ('PYTHONPATH', 'QUICKEN_SERVE_PYTHONPATH', 'QUICK_SERVER_RESTART', 'QUICK_SERVER_SUBSEQ', "
+                    "'QUICKEN_SERVE_SETTINGS')\n"
+                    "server.answer = lambda path: repr([sys.argv[1:], [os.environ.get(name) for name in names], "
+                    "os.getsid(0) != int(os.environ['OUTER']), os.getcwd()])")
+        package = os.path.join(harness.PREFIX, "libexec", "quicken", "python")
+        env = {"OUTER": str(os.getsid(0)), "QUICK_SERVER_SUBSEQ": "1"}
+        process = self.serve("a", "--idle", "b", env=env)
+        self.assertEqual(repr([["a", "--idle", "b"], [package, None, "42", None, None], True, self.bed.work]), self.get())
+        self.end(process)
+        self.serve(options=["--set", "max_body=1000", "--set", "idle_timeout=0.5"], env={**env, "PYTHONPATH": "/x"})
+        self.assertEqual(repr([[], [package + ":/x", "/x", "42", None, '{"idle_timeout":0.5,"max_body":1000}'], True,
+                               self.bed.work]), self.get())
+
+    def test_usage(self):
+        for words, text in (([], "which script?"), (["--nope", "x.py"], "no such option"),
+                            (["--set", "x=1", "x.py"], "there is no setting x"),
+                            (["--set", "max_body=-1", "x.py"], "not negative"), (["-p", "1", "x.py"], "belong to --www"),
+                            (["--www", ".", "x.py"], "takes no script")):
+            result = self.bed.run([harness.QUICKEN, "serve", *words])
+            self.assertEqual((2, b""), (result.status, result.stdout))
+            self.assertIn(text, result.stderr.decode())
+        self.assertIn(b"Usage: quicken serve", self.bed.run([harness.QUICKEN, "serve", "--help"]).stdout)
+
+    def test_warm(self):
+        """What the script imports before its server is made is there when it is started again."""
+        self.script("server.answer = lambda path: 'one' if path == '/' else os._exit(1)")
+        self.serve(env={"QUICKEN_VERBOSE": "1"})
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            self.get("/die")
+        self.assertEqual("one", self.get())
+        self.assertIn("quicken: warm run", self.log())
+
+    def test_plain_python(self):
+        """Without a warm server it is the same."""
+        self.answering("one")
+        self.serve(env={"QUICKEN_DISABLE": "1"})
+        self.answering("two")
+        self.wait_answer("two")
+
+
+if __name__ == "__main__":
+    harness.main()
