@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -53,6 +54,11 @@ Connection::Connection(Core& core, Fd socket, SSL_CTX* tls)
     : core_(core),
       transport_(std::move(socket), tls),
       watch_(std::make_unique<Watch>(core.loop(), transport_.socket(), *this)) {
+    // Not left to the listener, which hands it down only to connections made after it was set: those in the
+    // queue of a socket that was given to this process are older. A Unix socket has no such option and needs
+    // none.
+    const int on = 1;
+    (void)::setsockopt(transport_.socket(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     Peer peer = peer_of(transport_.socket());
     peer_address_ = std::move(peer.address);
     peer_port_ = peer.port;
@@ -152,12 +158,17 @@ void Connection::on_readable() {
     const Io io = fill();
     if (io == Io::failed) return cut();
     if (io == Io::read_first || io == Io::write_first) return wait_to_read(io);
-    if (io == Io::end) input_over_ = true;
+    if (io == Io::end) input_ended();
     if (phase_ == Phase::head) return process_head();
     if (phase_ == Phase::discarding) return discard_body();
     if (!reader_) return want_read();
     body_came(unused().size() - before);
     if (reader_) pump_body();
+}
+
+void Connection::input_ended() {
+    input_over_ = true;
+    if (exchange_ != nullptr && exchange_->ended_) core_.loop().soon(std::exchange(exchange_->ended_, nullptr));
 }
 
 void Connection::on_writable() {

@@ -7,8 +7,6 @@
 #include "http/listener.hpp"
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -35,9 +33,6 @@ Listener::Listener(Core& core, Fd socket, SSL_CTX* tls)
     if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
         throw_errno("make non-blocking", "a listening socket");
     }
-    // Accepted sockets inherit it. A Unix socket has no such option and needs none.
-    const int on = 1;
-    (void)::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     watch_ = std::make_unique<Watch>(core.loop(), socket_.get(), *this);
     if (tls != nullptr) SSL_CTX_up_ref(tls);
     tls_ = tls;

@@ -29,6 +29,7 @@ class HeadScan {
     std::size_t size() const { return size_; }
 
  private:
+    bool is_folded(std::string_view input) const;
     Refusal check_size(std::string_view input, const Settings& settings) const;
 
     std::size_t seen_ = 0;  // all line feeds before this are known

@@ -216,8 +216,14 @@ void Connection::fail(unsigned status, std::string_view message) {
     if (status == 503) page.add("Retry-After", "1");
     page.close = true;
     answer_.linger = true;
-    reading_failed(std::make_error_code(std::errc::bad_message));
+    // What is called back may be the only one that holds the exchange: it goes after the answer.
+    const std::unique_ptr<Reader> reader = std::move(reader_);
     respond(std::move(page));
+    if (reader && reader->some) {
+        core_.loop().soon([done = std::move(reader->some)] {
+            done(std::make_error_code(std::errc::bad_message), {}, true);
+        });
+    }
 }
 
 bool Connection::can_discard() const {

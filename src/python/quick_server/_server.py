@@ -191,8 +191,8 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     # For the supervisor's thread
 
     def drain(self, successor: int) -> None:
-        """Ends when what is being answered is; idle connections go to `successor`, a socket that becomes the
-        engine's, if that is not -1."""
+        """Ends when what is being answered is; idle connections go to `successor`, a socket, if that is
+        not -1."""
         self._has_successor = successor >= 0
         self._engine.drain(successor)
 
