@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 
 constexpr unsigned k_threads = 200;  // loop, spares, and those in slow handlers
 constexpr size_t k_most_spawned = 16;
-constexpr size_t k_kept = 2;         // spares that stay for good
+constexpr size_t k_kept = 2;  // spares that stay for good
 constexpr milliseconds k_spare_life{5000};
 constexpr milliseconds k_tick{1};        // the monitor's
 constexpr int k_quiet_ticks = 20;        // without a call, until the monitor sleeps
