@@ -473,7 +473,7 @@ class Threads(unittest.TestCase):
             time.sleep(1)
             statuses = [connection.getresponse().status for connection in connections]
             self.assertEqual(set(statuses), {200, 503})
-            self.assertGreaterEqual(statuses.count(200), 290)
+            self.assertGreater(statuses.count(200), 100)  # as many as had a thread by then, and those that waited
             self.assertEqual(server.ask("/text")[0].status, 200)
             for connection in connections:
                 connection.close()
@@ -504,7 +504,8 @@ class Threads(unittest.TestCase):
 
     def test_switch_interval(self):
         with Server() as server:
-            usual = server.json("/interval")
+            usual = sys.getswitchinterval()
+            self.assertTrue(harness.wait_until(lambda: server.json("/interval") == usual))
             server.ask("/busy?n=1")
             self.assertTrue(harness.wait_until(lambda: server.json("/interval") == 0.0005))
             server.ask("/busy?n=-1")
