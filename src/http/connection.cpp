@@ -158,12 +158,17 @@ void Connection::on_readable() {
     const Io io = fill();
     if (io == Io::failed) return cut();
     if (io == Io::read_first || io == Io::write_first) return wait_to_read(io);
-    if (io == Io::end) input_over_ = true;
+    if (io == Io::end) input_ended();
     if (phase_ == Phase::head) return process_head();
     if (phase_ == Phase::discarding) return discard_body();
     if (!reader_) return want_read();
     body_came(unused().size() - before);
     if (reader_) pump_body();
+}
+
+void Connection::input_ended() {
+    input_over_ = true;
+    if (exchange_ != nullptr && exchange_->ended_) core_.loop().soon(std::exchange(exchange_->ended_, nullptr));
 }
 
 void Connection::on_writable() {

@@ -49,6 +49,7 @@ class Connection final : public Watch::Owner, public Task {
     void begin(Response head);
     void write(std::string bytes, std::function<void(std::error_code)> done);
     void end(bool broken);
+    bool input_over() const { return input_over_; }
     std::unique_ptr<Stream> hijack(std::string& buffered);
     /// Nobody holds it any more.
     void let_go_of(std::unique_ptr<ConnectionExchange> exchange);

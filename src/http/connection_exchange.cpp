@@ -46,6 +46,12 @@ void ConnectionExchange::on_gone(std::function<void()> callback) {
     if (connection_ != nullptr) gone_ = std::move(callback);
 }
 
+void ConnectionExchange::on_end(std::function<void()> callback) {
+    if (connection_ == nullptr) return;
+    if (connection_->input_over()) return core_->loop().soon(std::move(callback));
+    ended_ = std::move(callback);
+}
+
 void Recycle::operator()(ConnectionExchange* exchange) const {
     std::unique_ptr<ConnectionExchange> owned(exchange);
     const std::shared_ptr<Core> core = exchange->core_;

@@ -24,6 +24,7 @@ class ConnectionExchange final : public Exchange {
     void end(bool broken) override;
     std::unique_ptr<Stream> hijack(std::string& buffered) override;
     void on_gone(std::function<void()> callback) override;
+    void on_end(std::function<void()> callback) override;
 
  private:
     friend class Connection;
@@ -35,6 +36,7 @@ class ConnectionExchange final : public Exchange {
     std::string head_;  // what the request's views are of
     Request request_;
     std::function<void()> gone_;
+    std::function<void()> ended_;
 };
 
 /// Brings an exchange that nobody holds any more back to the loop's thread.

@@ -102,6 +102,7 @@ std::shared_ptr<ConnectionExchange> Core::make_exchange(Connection& connection) 
 void Core::keep(std::unique_ptr<ConnectionExchange> exchange) {
     exchange->core_.reset();
     exchange->gone_ = nullptr;
+    exchange->ended_ = nullptr;
     Request& request = exchange->request_;
     request.method = request.target = {};
     request.fields.clear();

@@ -73,6 +73,10 @@ class Exchange {
 
     /// Called once when the client goes before the answer is complete. On the loop's thread.
     virtual void on_gone(std::function<void()> callback) = 0;
+    /// Called once when the client has said its end before the answer is complete. Most have gone then, and
+    /// on_gone() cannot know before something is written; but one may still read. For an answer that is long
+    /// in coming and costs another something.
+    virtual void on_end(std::function<void()> callback) { static_cast<void>(callback); }
 };
 
 /// Who answers.

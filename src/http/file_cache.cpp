@@ -64,19 +64,24 @@ void FileCache::clear() {
     size_ = 0;
 }
 
-void FileCache::take_news() {
+bool FileCache::take_news() {
     changed_.clear();
-    if (!watches_.read(changed_)) return clear();
+    if (!watches_.read(changed_)) {
+        clear();
+        return true;
+    }
     for (const int watch : changed_) {
         for (auto found = watched_.find(watch); found != watched_.end(); found = watched_.find(watch)) {
             drop(entries_.find(found->second));
         }
     }
+    return !changed_.empty();
 }
 
 std::shared_ptr<KeptFile> FileCache::find(const std::string& file) {
-    take_news();
-    const auto found = entries_.find(file);
+    auto found = entries_.find(file);
+    if (found == entries_.end()) return nullptr;
+    if (take_news()) found = entries_.find(file);
     if (found == entries_.end()) return nullptr;
     Entry& entry = found->second;
     const std::int64_t now = coarse_now();

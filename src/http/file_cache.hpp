@@ -56,7 +56,8 @@ class FileCache {
     };
     using Entries = std::unordered_map<std::string, Entry>;
 
-    void take_news();
+    /// True: entries may have gone.
+    bool take_news();
     void drop(Entries::iterator entry);
     void add_size(std::uint64_t size);
 

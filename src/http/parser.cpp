@@ -45,6 +45,37 @@ Refusal check_transfer_encoding(std::string_view value, unsigned minor, bool rep
     return others > 0 ? Refusal{501, "Unknown Transfer-Encoding"} : Refusal{400, "Bad Transfer-Encoding"};
 }
 
+constexpr std::string_view k_letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+constexpr std::string_view k_digits = "0123456789";
+
+/// What a head can begin with: RFC 9110, 5.6.2. Looked at before the rest has come, as what is not HTTP (TLS)
+/// may never have the end that a head has.
+bool begins_token(char c) {
+    constexpr std::string_view k_others = "!#$%&'*+-.^_`|~";
+    return k_letters.find(c) != std::string_view::npos || k_digits.find(c) != std::string_view::npos ||
+           k_others.find(c) != std::string_view::npos;
+}
+
+/// RFC 3986's host and port, but for a comma, which two Hosts made one would have.
+bool is_host(std::string_view host) {
+    constexpr std::string_view k_in_address = "0123456789abcdefABCDEF:.";
+    constexpr std::string_view k_in_name = "-._~%!$&'()*+;=";
+    std::size_t end = 0;
+    if (host.starts_with('[')) {
+        end = host.find_first_not_of(k_in_address, 1);
+        if (end == std::string_view::npos || host[end++] != ']') return false;
+    } else {
+        const auto fits = [&](char c) {
+            return k_letters.find(c) != std::string_view::npos ||
+                   k_digits.find(c) != std::string_view::npos || k_in_name.find(c) != std::string_view::npos;
+        };
+        end = static_cast<std::size_t>(std::find_if_not(host.begin(), host.end(), fits) - host.begin());
+    }
+    const std::string_view port = host.substr(end);
+    return port.empty() || (port.front() == ':' && port.size() <= 6 &&
+                            port.find_first_not_of(k_digits, 1) == std::string_view::npos);
+}
+
 /// What basic_parser wants to be told, with nothing done.
 struct QuietParser : beast::http::basic_parser<true> {
     void on_request_impl(beast::http::verb, beast::string_view, beast::string_view, int,
@@ -86,6 +117,7 @@ class HeadParser final : public QuietParser {
         request_.fields.push_back({view(text), view(value)});
         if (name == field::host) {
             ++hosts_;
+            if (!is_host(view(value))) refuse({400, "Bad Host"}, error);
         } else if (name == field::content_length) {
             const bool list = view(value).find(',') != std::string_view::npos;
             if (list || lengths_++ > 0) refuse({400, "Repeated Content-Length"}, error);
@@ -119,7 +151,7 @@ bool has_other_version(std::string_view head) {
     if (line.size() < 9) return false;
     line.remove_prefix(line.size() - 9);
     return line.substr(0, 6) == " HTTP/" && is_digit(line[6]) && line[7] == '.' && is_digit(line[8]) &&
-           line[6] != '1';
+           (line[6] != '1' || line[8] > '1');
 }
 
 Refusal refusal_of(const ErrorCode& error, std::string_view head) {
@@ -161,6 +193,8 @@ bool HeadScan::is_folded(std::string_view input) const {
 }
 
 Refusal HeadScan::scan(std::string_view input, const Settings& settings) {
+    // A CR alone may be half of an empty line.
+    if (seen_ == 0 && !begins_token(input.front()) && input != "\r") return k_bad_syntax;
     while (seen_ < input.size()) {
         const void* found = std::memchr(input.data() + seen_, '\n', input.size() - seen_);
         if (found == nullptr) {
@@ -201,7 +235,7 @@ Refusal parse_head(std::string_view head, const Settings& settings, Request& req
 }
 
 struct Chunks::Parser final : QuietParser {
-    explicit Parser(const Settings& settings) : max_line(settings.max_chunk_line) {
+    Parser() {
         // This one sees the body alone: so it is told what kind it is by a head of our own.
         constexpr std::string_view k_head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
         ErrorCode error;
@@ -209,27 +243,26 @@ struct Chunks::Parser final : QuietParser {
         put({k_head.data(), k_head.size()}, error);
     }
 
-    void on_chunk_header_impl(std::uint64_t, beast::string_view extension, ErrorCode& error) override {
-        if (extension.size() > max_line) error = beast::http::error::bad_chunk_extension;
-    }
+    void on_chunk_header_impl(std::uint64_t size, beast::string_view, ErrorCode&) override { left = size; }
     std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, ErrorCode&) override {
         part = view(body);
+        left -= body.size();
         return body.size();
     }
 
-    std::uint64_t max_line;
+    std::uint64_t left = 0;  // bytes of the chunk that are still to come
     std::string_view part;
 };
 
-Chunks::Chunks(const Settings& settings) : settings_(settings), parser_(std::make_unique<Parser>(settings)) {}
+Chunks::Chunks(const Settings& settings) : settings_(settings), parser_(std::make_unique<Parser>()) {}
 
 Chunks::~Chunks() = default;
 
+/// `input` begins with a chunk's line, or with the line end of the chunk before it, and that line.
 bool Chunks::too_long(std::string_view input) const {
-    // The line end before a chunk's size belongs to it for the parser.
-    const std::size_t begin = input.substr(0, 2) == "\r\n" ? 2 : 0;
-    const bool in_trailer = input.find('\n', begin) != std::string_view::npos;
-    return input.size() > begin + (in_trailer ? settings_.max_header : settings_.max_chunk_line);
+    const std::size_t begin = input.starts_with("\r\n") ? 2 : 0;
+    const std::size_t end = std::min(input.find('\n', begin), input.size());
+    return end - begin > settings_.max_chunk_line + 1;  // its CR
 }
 
 Chunks::Found Chunks::next(std::string_view input, std::size_t& used, std::string_view& part) {
@@ -238,14 +271,17 @@ Chunks::Found Chunks::next(std::string_view input, std::size_t& used, std::strin
     constexpr std::size_t k_least = 5;
     while (input.size() - used >= k_least) {
         const std::string_view rest = input.substr(used);
+        if (parser_->left == 0 && too_long(rest)) return Found::bad;
         ErrorCode error;
         parser_->part = {};
-        used += parser_->put({rest.data(), rest.size()}, error);
+        const std::size_t size = parser_->put({rest.data(), rest.size()}, error);
+        used += size;
+        // What is not used of a line is a trailer's.
         if (error == beast::http::error::need_more) {
-            return too_long(input.substr(used)) ? Found::bad : Found::more;
+            return rest.size() - size > settings_.max_header ? Found::bad : Found::more;
         }
         if (error) return Found::bad;
-        if (parser_->is_done()) return Found::end;
+        if (parser_->is_done()) return size > settings_.max_header ? Found::bad : Found::end;
         if (!parser_->part.empty()) {
             part = parser_->part;
             return Found::part;

@@ -3,7 +3,7 @@
 // (back end -> Exchange::write). Each has one read or one write under way and
 // never both, so that the slower side sets the pace.
 //
-// Every callback holds the relay; on_gone() alone does not, as its exchange
+// Every callback holds the relay; on_gone() and on_end() alone do not, as their exchange
 // belongs to us. The end of a relay (finished_) is reached once: by a
 // complete answer, an error of either side, a timeout or the client's leaving.
 // Callbacks that come later see it and do nothing.
@@ -54,6 +54,7 @@ class Relay : public std::enable_shared_from_this<Relay> {
     void start();
 
  private:
+    void client_ended();
     void connect();
     void connected(std::error_code error);
     void send_head();
@@ -101,10 +102,19 @@ void Relay::start() {
     exchange_->on_gone([weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->finish();
     });
+    exchange_->on_end([weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->client_ended();
+    });
     back_end_ = back_ends_->take(target_.origin, repeatable_ ? k_longest_idle : k_safe_idle);
     if (!back_end_) return connect();
     reused_ = true;
     send_head();
+}
+
+/// It may still read, but hardly any that ends does; nobody else would tell the back end to give up. The
+/// status is nginx's for the log.
+void Relay::client_ended() {
+    if (!finished_) fail(499, "The client has gone");
 }
 
 void Relay::connect() {

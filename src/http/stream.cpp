@@ -12,6 +12,7 @@ std::unique_ptr<Stream> Connection::hijack(std::string& buffered) {
     phase_ = Phase::tunnel;
     reading_failed(std::make_error_code(std::errc::operation_canceled));
     exchange_->gone_ = nullptr;
+    exchange_->ended_ = nullptr;
     answer_.begun = true;
     answer_.status = 101;
     read_deadline_ = k_never;

@@ -90,7 +90,7 @@ void serve_directory(Options options) {
     block_signals();
     raise_descriptor_limit();
     http::Settings settings;
-    if (const char* text = std::getenv(k_settings_variable)) apply(text, settings);
+    if (const char* text = std::getenv(serve::k_settings_variable)) apply(text, settings);
     Site site(options.verbose);
     http::Server server(site, settings);
     Fd supervisor = take_supervisor();

@@ -55,7 +55,8 @@ class Crowd(unittest.TestCase):
     def test_idle_tls_connections(self):
         """500 after their handshake, 250 that have sent nothing of it, 250 that are stuck in its middle."""
         raise_limit(4096)
-        server = self.serve("--tls", *self.certificate())
+        certificate, key = self.certificate()
+        server = self.serve("--certificate", certificate, "--key", key)
         hello = self.hello()
         for i in range(1000):
             connection = self.connect(server)

@@ -609,7 +609,7 @@ class Program(unittest.TestCase):
             self.assertEqual(SMALL, connection.getresponse().read())
 
     def test_more_files_than_there_may_be_open(self):
-        """Nothing of a small file stays open; out of descriptors is 503, and passes."""
+        """Nothing of a small file stays open."""
         server, port = self.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
         for number in range(200):
             with open(os.path.join(self.root, f"{number}.txt"), "w") as file:

@@ -107,6 +107,9 @@ REQUEST_LINES = [
     row("an empty target", b"GET  HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     row("two blanks", b"GET /f.txt  HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     row("a tab for a blank", b"GET\t/f.txt HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    row("empty lines first", b"\r\n\r\n" + GOOD, 200, keeps=True),
+    row("a CR first", b"\r" + GOOD, 400),
+    row("an LF first", b"\n" + GOOD, 400),
     row("a blank first", b" GET /f.txt HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     row("a blank last", b"GET /f.txt HTTP/1.1 \r\nHost: x\r\n\r\n", 400),
     row("a blank in the target", get(b"/f .txt"), 400),
@@ -135,6 +138,8 @@ HOSTS = [
     row("the same Host twice", get(fields=b"hOST: x\r\n"), 400),
     *[row("Host " + repr(host)[1:], b"GET /f.txt HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", 400)
       for host in (b"a b", b"a/b", b"a@b", b"a,b", b"a\\b", b"<a>", b"a?b", b"a#b", b"a:b:c", b"[::1", b"a:99x")],
+    *[row("Host " + repr(host)[1:], b"GET /f.txt HTTP/1.1\r\nHost: " + host + b"\r\n\r\n", 200, keeps=True)
+      for host in (b"a.b-c_d:8080", b"[::1]:80", b"[::ffff:1.2.3.4]", b"127.0.0.1", b"x:", b"a%20b", b"a!b")],
     row("an empty Host", b"GET /f.txt HTTP/1.1\r\nHost:\r\n\r\n", 200, keeps=True),
     row("no Host in HTTP/1.0", b"GET /f.txt HTTP/1.0\r\n\r\n", 200),
 ]
@@ -204,14 +209,15 @@ BODIES = [
     row("an endless extension", chunked(b"3;" + b"a" * 100000), 400),
     row("a bad trailer", chunked(b"3\r\nabc\r\n0\r\nX y\r\n\r\n"), 400),
     row("a trailer with a control character", chunked(b"3\r\nabc\r\n0\r\nX: \x01\r\n\r\n"), 400),
-    row("a trailer with a bare LF", chunked(b"3\r\nabc\r\n0\r\nX: y\n\r\n"), 400),
+    row("a trailer with a bare LF", chunked(b"3\r\nabc\r\n0\r\nX: y\n\r\n"), 408),  # it has no end
     row("an endless trailer", chunked(b"3\r\nabc\r\n0\r\nX: " + b"a" * 100000 + b"\r\n\r\n"), 400),
     row("10,000 trailers", chunked(b"3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 10000 + b"\r\n"), 400),
-    row("a chunk of 16 EiB", chunked(b"ffffffffffffffff\r\nabc"), 413),
+    row("a chunk of 16 EiB", chunked(b"ffffffffffffffff\r\nabc"), 408),
+    row("a length in a trailer", chunked(b"3\r\nabc\r\n0\r\nContent-Length: 7\r\n\r\n"), 400),
     row("a length of 16 EiB", post(b"Content-Length: 18446744073709551615", b"abc"), 413),
     row("a length past the limit", post(b"Content-Length: 99999999999", b"abc"), 413),
     row("extensions", chunked(b"3;a=b\r\nabc\r\n2;c=\"d e\"\r\nde\r\n0;f\r\n\r\n"), 200, keeps=True),
-    row("trailers", chunked(b"3\r\nabc\r\n0\r\nX: y\r\nContent-Length: 7\r\n\r\n"), 200, keeps=True),
+    row("trailers", chunked(b"3\r\nabc\r\n0\r\nX: y\r\nZ:\r\n\r\n"), 200, keeps=True),
     row("a size in capitals with zeros", chunked(b"0000A\r\n0123456789\r\n000\r\n\r\n"), 200, keeps=True),
     row("a length with zeros", post(b"Content-Length: 0003", b"abc"), 200, keeps=True),
     row("a request behind a body", post(b"Content-Length: 3", b"abc") + GOOD, 200, 200, keeps=True),

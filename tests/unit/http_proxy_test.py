@@ -328,10 +328,16 @@ class Answers(Case):
                 self.assertEqual(self.ask().status, 502)
 
     def test_a_break_midway_is_seen(self):
-        for head, part in ((b"Content-Length: 10", b"abc"), (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n"),
-                           (b"Transfer-Encoding: chunked", b"3\r\nabc\r\nxx\r\n")):
-            with self.subTest(head, part=part):
-                self.back_end(raw(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + part))
+        for head, part, last in ((b"Content-Length: 10", b"abc", b""),
+                                 (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n", b""),
+                                 (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n", b"xx\r\n")):
+            def send(_, connection, __):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + part)
+                time.sleep(0.1)
+                connection.sendall(last)
+                return False
+            with self.subTest(head, part=part, last=last):
+                self.back_end(send)
                 with self.assertRaises(http.client.IncompleteRead) as caught:
                     self.ask()
                 self.assertEqual(caught.exception.partial, b"abc")
@@ -590,13 +596,14 @@ class Connections(Case):
             ok(request, connection, number)
             return number % 2 == 0
         self.back_end(close)
-        self.ask()
+        client = self.client()
+        self.ask(client=client)
         before = self.fds()
         for i in range(60):
             connection = self.connect()
             connection.sendall(b"POST /b/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n" + b"abcde"[:i % 6])
             connection.close()
-            self.assertEqual(self.ask().status, 200)
+            self.assertEqual(self.ask(client=client).status, 200)
         deadline = time.monotonic() + 10
         while self.fds() > before + 1 and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -1,6 +1,7 @@
 // See configure.hpp.
 #include "http/python/configure.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <variant>
 
@@ -71,6 +72,8 @@ struct Setter {
         place->clear();
         if (value != Py_None) {
             *place = text_of(checked(PyOS_FSPath(value)).get());
+            // A field of an answer among them: no end of a line in it.
+            return std::none_of(place->begin(), place->end(), [](char c) { return c >= 0 && c < ' '; });
         }
         return true;
     }

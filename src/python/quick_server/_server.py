@@ -40,6 +40,7 @@ def _abandon_after_fork(server: 'QuickServer') -> None:
         found = reference()
         if found is not None:
             found._engine.abandon()
+            found._socket.close()
 
     os.register_at_fork(after_in_child=abandon)
 
