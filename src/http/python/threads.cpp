@@ -17,7 +17,8 @@ using std::chrono::milliseconds;
 
 constexpr unsigned k_threads = 200;  // loop, spares, and those in slow handlers
 constexpr size_t k_most_spawned = 16;
-constexpr size_t k_kept = 2;  // spares that stay for good
+constexpr milliseconds k_patience{100};  // at the end, with threads in handlers
+constexpr size_t k_kept = 2;             // spares that stay for good
 constexpr milliseconds k_spare_life{5000};
 constexpr milliseconds k_tick{1};        // the monitor's
 constexpr int k_quiet_ticks = 20;        // without a call, until the monitor sleeps
@@ -395,6 +396,8 @@ bool Threads::finish() {
             spare->wake.notify_one();
         }
         unserved.swap(parallel_ ? queue_ : serving_);
+        // A handler that has answered just now is on its way out: a moment for it.
+        left_.wait_for(lock, k_patience, [&] { return !clerk_lives_ && total_ <= spawn_wanted_; });
         left_.wait(lock, [&] { return !clerk_lives_ && total_ <= apart_ + spawn_wanted_; });
         all = apart_ == 0;
         lock.unlock();
