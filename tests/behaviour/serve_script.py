@@ -1,7 +1,7 @@
 """What a quick_server script does beside serving: messages, restarts, exit statuses, shutdown, the command loop.
 
-Scripts run in a process of their own here (QUICKEN_DISABLE); what `quicken serve` makes of them is told by
-Plain, where the same scripts are started without it, and by the real scripts at the end.
+Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and the
+real ones at the end, which run both ways.
 """
 
 import json
@@ -52,7 +52,8 @@ class Messages(serving.Case):
             """)
         self.assertEqual(["site.py (4): first", "site.py (10): fourth"], script.log)
         with open(self.bed.path("by_path")) as by_path, open(self.bed.path("by_file")) as by_file:
-            self.assertEqual("site.py (4): first\nsite.py (6): second\nsite.py (8): third\n", by_path.read() + by_file.read())
+            self.assertEqual("site.py (4): first\nsite.py (6): second\nsite.py (8): third\n",
+                             by_path.read() + by_file.read())
 
     def test_debug(self):
         text = "debug(lambda: msg('called') or 'text')"
@@ -97,7 +98,8 @@ class Restart(serving.Case):
 
     def test_without_setup(self):
         """It executes itself at its end, after all that the script has for that."""
-        script = self.script("import atexit\natexit.register(print, 'atexit')\n" + harness.dedent(self.TEXT), head=self.HEAD)
+        script = self.script("import atexit\natexit.register(print, 'atexit')\n" + harness.dedent(self.TEXT),
+                             head=self.HEAD)
         script.ask("/")
         script.type("restart")
         script.wait_for_port()
@@ -230,7 +232,8 @@ class CommandLoop(serving.Case):
 
     def test_pipe(self):
         script = self.script(self.TEXT)
-        script.type("# comment", "", "add user joe", "add user", "under_score", "own name 1 2", "no such", "help", "quit")
+        script.type("# comment", "", "add user joe", "add user", "under_score", "own name 1 2", "no such", "help",
+                    "quit")
         self.assertEqual(0, script.end())
         self.assertEqual(["added joe", "own ['1', '2']"], script.lines[1:])
         log = "\n".join(script.log)
@@ -302,7 +305,8 @@ class CommandLine(serving.Case):
             self.assertIs(logged, "GET /x.txt" in process.stderr.read())
 
     def test_wrong_usage(self):
-        for arguments, text in ((["--www", "nowhere"], "there is no directory nowhere"), (["-p", "70000"], "is no port"),
+        for arguments, text in ((["--www", "nowhere"], "there is no directory nowhere"),
+                                (["-p", "70000"], "is no port"),
                                 (["-p", "x"], "invalid int value"), (["extra"], "unrecognized arguments")):
             process = self.start(*arguments)
             self.assertEqual(2, process.wait(10))
