@@ -1,13 +1,14 @@
 """What a quick_server script does beside serving: messages, restarts, exit statuses, shutdown, the command loop.
 
-Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and the
-real ones at the end, which run both ways.
+Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and
+the real ones at the end, which run both ways.
 """
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -282,8 +283,8 @@ class CommandLoop(serving.Case):
 class CommandLine(serving.Case):
     """python -m quick_server"""
 
-    def start(self, *arguments):
-        env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1"})
+    def start(self, *arguments, disabled="1"):
+        env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": disabled})
         process = subprocess.Popen([harness.PYTHON, "-m", "quick_server", *arguments], env=env, cwd=self.bed.work,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.stdout.close)
@@ -303,6 +304,18 @@ class CommandLine(serving.Case):
             process.send_signal(signal.SIGINT)
             self.assertEqual(0, process.wait(10))
             self.assertIs(logged, "GET /x.txt" in process.stderr.read())
+
+    def test_handed_over(self):
+        """To the program that serves files without an interpreter."""
+        self.bed.write("x.txt", "content")
+        with socket.create_server(("localhost", 0)) as taken:
+            port = taken.getsockname()[1]
+        process = self.start("-p", str(port), disabled=None)
+        arguments = ["curl", "-sS", "-m", "5", "--retry", "20", "--retry-connrefused", f"http://localhost:{port}/x.txt"]
+        self.assertEqual(b"content", subprocess.run(arguments, capture_output=True).stdout)
+        self.assertIn("quicken-serve", os.readlink(f"/proc/{process.pid}/exe"))
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
 
     def test_wrong_usage(self):
         for arguments, text in ((["--www", "nowhere"], "there is no directory nowhere"),

@@ -23,7 +23,7 @@ def _is_scripts_own_call() -> bool:
     while frame is not None:
         module = str(frame.f_globals.get('__name__')).split('.')[0]
         frozen = frame.f_code.co_filename.startswith('<frozen importlib')
-        ours = module == __package__ or frozen or frame.f_code.co_name == '<module>'
+        ours = module in (__package__, 'runpy') or frozen or frame.f_code.co_name == '<module>'
         if not (ours or frame.f_globals is names):
             return False
         frame = frame.f_back  # type: ignore[assignment]

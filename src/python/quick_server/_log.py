@@ -1,6 +1,6 @@
 """Messages of the script and of the server: msg() and where it goes.
 
-LONG_MSG and MSG_STDERR are read from the package itself each time, so that `quick_server.LONG_MSG = False` holds from
+LONG_MSG and MSG_STDERR are read from the package each time, so that `quick_server.LONG_MSG = False` holds from
 then on. A message is one write, so that those of several threads do not mix.
 """
 

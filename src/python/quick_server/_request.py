@@ -137,8 +137,8 @@ class QuickServerRequestHandler(_engine.Request):
 
     def send_cookie(self, name: str, value: str, **attributes: Any) -> None:
         """Sets a cookie with the answer, whoever makes that. Attributes are those of http.cookies.Morsel, with "_" for
-        "-": path, domain, max_age (seconds), expires, secure, httponly, samesite. http.cookies.CookieError for a bad name
-        or attribute."""
+        "-": path, domain, max_age (seconds), expires, secure, httponly, samesite. http.cookies.CookieError for a bad
+        name or attribute."""
         cookie = http.cookies.SimpleCookie()  # type: http.cookies.SimpleCookie[str]
         cookie[name] = value
         for attribute, setting in attributes.items():

@@ -2,7 +2,8 @@
 
 One thread receives, from create_server() on; it never runs code of the script: commands and completions have threads of
 their own. Any thread sends: a packet is sent whole or not at all. Answers to `listen` go through a queue to the one
-thread that waits for them. When the supervisor has gone, what is being answered is finished, and serve_forever() returns.
+thread that waits for them. When the supervisor has gone, what is being answered is finished, and serve_forever()
+returns.
 
 A child that the script forks has neither the thread nor, at once after the fork, the descriptor: the supervisor sees
 the script's end when the script ends.
