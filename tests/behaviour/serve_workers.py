@@ -509,6 +509,26 @@ serve()
         self.assertTrue(harness.wait_until(lambda: not harness.process_state(old), 10), "nothing keeps it any more")
         self.assertFalse(self.say(script, "/wait", action="get", token=thread)["continue"])
 
+    def test_a_job_may_take_longer_than_a_drain(self):
+        """Which is limited to half a second, and some more that the supervisor allows; and is ended by a stop."""
+        script = self.script(ISOLATED + """
+server.drain_timeout = 0.5
+@server.json_get('/pid', 0)
+def pid(req, args):
+    return os.getpid()
+serve()
+""")
+        old = self.get(script, "/pid")
+        waits = self.begin(script, "/job", what="wait", seconds=9)
+        self.begin(script, "/job", what="spin")
+        self.edited(script)
+        self.assertEqual(old, self.finish(script, "/job", waits, 20)["server"])
+        self.assertTrue(harness.process_state(old), "another one goes on")
+        family = [old, *descendants(old)[0]]
+        script.process.send_signal(signal.SIGTERM)
+        script.end()
+        self.assertEqual([], [pid for pid in family if harness.process_state(pid)])
+
 
 if __name__ == "__main__":
     harness.main()
