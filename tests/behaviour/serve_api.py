@@ -333,7 +333,7 @@ class Answers:
         with open(self.bed.path("site.py"), "rb") as file:
             self.assert_answer((200, file.read()), site.ask("/file"))
         answer = site.ask("/none")
-        self.assertEqual((404, PAGE.format(404, "Not Found", "Nothing matches the given URI")),
+        self.assertEqual((404, PAGE.format(404, "File not found", "Nothing matches the given URI")),
                          (answer.status, answer.text))
 
     def test_response(self):
@@ -616,7 +616,7 @@ class Proxying:
     def test_order(self):
         """Handlers, then files that exist, then the other server; all methods."""
         back = self.script("""
-            @server.text_get('/')
+            @server.text_get('/x')
             def get(req, args):
                 return 'back ' + req.path
             @server.json_post('/post')

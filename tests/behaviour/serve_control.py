@@ -329,7 +329,7 @@ class Ending(Controlled):
         self.assert_ended(script)
 
     def test_adopt(self):
-        """Connections of a predecessor, with what was read of them."""
+        """Connections of a predecessor, with what was read of them (src/http/handover.hpp)."""
         script = self.start("server.add_text_get_mask('/x', lambda req, args: 'adopted')\nserve()")
         self.control.next("serving")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -340,11 +340,12 @@ class Ending(Controlled):
             client = socket.create_connection(listener.getsockname())
             connection = listener.accept()[0]
         with client, connection:
-            socket.send_fds(ours, [b"GET /x HTTP/1.1\r\nConnection: close\r\n"], [connection.fileno()])
+            socket.send_fds(ours, [b"\0GET /x HTTP/1.1\r\nConnection: close\r\n"], [connection.fileno()])
             connection.close()
             client.sendall(b"Host: x\r\n\r\n")
             client.settimeout(10)
-            self.assertTrue(self.read_all(client).endswith(b"adopted"))
+            answer = self.read_all(client)
+            self.assertTrue(answer.endswith(b"adopted"), answer)
         self.assertEqual(404, script.ask("/").status)
 
     def test_supervisor_gone(self):

@@ -342,7 +342,8 @@ class HandOver(serving.Case):
     def test_by_another(self):
         """A test, or a debugger, that imports the script is left alone."""
         self.bed.write("site.py", harness.dedent(serving.HEAD) + harness.dedent(self.SHOW))
-        for text in ("def test():\n    import site_\ntest()", "sys.settrace(lambda *a: None)\nimport site_"):
+        self.bed.write("framework.py", "def run():\n    import site_\n")
+        for text in ("import framework\nframework.run()", "sys.settrace(lambda *a: None)\nimport site_"):
             os.rename(self.bed.path("site.py"), self.bed.path("site_.py"))
             script = self.script(text, head="import sys\n", name="runner.py", arguments=["a b"],
                                  env={"QUICKEN_DISABLE": None, "OWN": "1"})

@@ -89,7 +89,7 @@ def _answer(request: QuickServerRequestHandler, kind: str, result: Any) -> Answe
     if isinstance(value, PreventDefaultResponse):
         return _prevented(request, value)
     if value is None:
-        return _page(request, 404)
+        return _page(request, 404, 'File not found')
     if not ctype:
         ctype = 'application/json' if kind == 'json' else _TEXT_TYPE if isinstance(value, str) else 'text/html'
     body = _json_body(value, ctype) if kind == 'json' else _text_body(value)
