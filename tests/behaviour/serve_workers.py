@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
+import pythons
 import serving
 
 TOKEN = re.compile("[0-9a-f]{40}")
@@ -528,6 +529,35 @@ serve()
         script.process.send_signal(signal.SIGTERM)
         script.end()
         self.assertEqual([], [pid for pid in family if harness.process_state(pid)])
+
+
+class Versions(Client):
+    """Threads and forks that are stopped, in every Python; one test a version is added below."""
+
+    def check(self, python):
+        script = self.script(ISOLATED + WORKERS + "serve()", python=python)
+        self.assertEqual(3, self.compute(script, "/add", a=1, b=2)["sum"])
+        tokens = [self.begin(script, "/loop") for _ in range(5)]
+        for token in tokens:
+            self.say(script, "/loop", action="stop", token=token)
+        self.assertTrue(harness.wait_until(lambda: self.get(script, "/notes") == ["begun"] * 5 + ["death"] * 5),
+                        self.get(script, "/notes"))
+        result = self.compute(script, "/job")
+        self.assertEqual((result["server"], []), (result["parent"], result["sockets"]))
+        token = self.begin(script, "/job", what="c")
+        self.say(script, "/job", action="stop", token=token)
+        self.assertTrue(harness.wait_until(lambda: descendants(result["server"]) == ([], [])))
+        self.assertEqual(500, self.post(script, "/job", action="start", payload={"what": "raise"}).status)
+        self.assertIsNone(script.has_logged("Warning", 0), script.log)
+
+
+def add_versions():
+    for version, python in pythons.pythons().items():
+        name = "test_" + version.replace(".", "_")
+        setattr(Versions, name, lambda self, python=python: self.check(python))
+
+
+add_versions()
 
 
 if __name__ == "__main__":
