@@ -57,7 +57,7 @@ void Connection::send_head(Response& response) {
     head += ' ';
     head += response.reason.empty() ? reason_of(response.status) : std::string_view(response.reason);
     head += "\r\n";
-    if (!found.server) head += "Server: quicken\r\n";
+    if (!found.server) head.append("Server: ").append(core_.settings().server_version).append("\r\n");
     if (!found.date) head.append("Date: ").append(core_.date()).append("\r\n");
     head += response.fields;
     const bool until_end = answer_.streaming && !answer_.chunked && !found.length && !answer_.bodiless;

@@ -92,6 +92,15 @@ void Site::answer_options(Exchange& exchange) {
     answer(exchange, std::move(response));
 }
 
+bool Site::forward(const std::shared_ptr<Exchange>& exchange, std::string_view path) {
+    const std::string line = debug_proxy_ ? printable(exchange->request().line()) : std::string();
+    const bool forwarded = proxy_.forward(exchange, path);
+    if (forwarded && debug_proxy_) {
+        handlers_.log(fmt::format("proxy: \"{}\"", line));
+    }
+    return forwarded;
+}
+
 void Site::refuse(Exchange& exchange) {
     const Request& request = exchange.request();
     if (std::find(std::begin(k_methods), std::end(k_methods), request.method) == std::end(k_methods)) {
@@ -119,7 +128,7 @@ void Site::handle(std::shared_ptr<Exchange> exchange) {
         return;
     }
     if (std::optional<std::string> path = normal_path(request.target)) {
-        if ((reads(request) && files_.answer(exchange, *path)) || proxy_.forward(exchange, *path)) {
+        if ((reads(request) && files_.answer(exchange, *path)) || forward(exchange, *path)) {
             return;
         }
         if (reads(request) && handlers_.has_fallback()) {

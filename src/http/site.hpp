@@ -48,6 +48,8 @@ class Site final : public Application {
     void set_proxy(std::vector<Proxy::Rule> rules) { proxy_.set(std::move(rules)); }
     /// No log lines for 200 and 304.
     void set_quiet(bool quiet) { quiet_ = quiet; }
+    /// A log line for what a proxy is asked.
+    void set_debug_proxy(bool debug) { debug_proxy_ = debug; }
 
     /// What a handler has made: with its ETag and the like if it is a GET's 200, with cross-origin fields.
     void answer(Exchange& exchange, Response response);
@@ -59,6 +61,7 @@ class Site final : public Application {
  private:
     void start(std::shared_ptr<Exchange> exchange, Match match);
     void answer_options(Exchange& exchange);
+    bool forward(const std::shared_ptr<Exchange>& exchange, std::string_view path);
     void refuse(Exchange& exchange);
 
     Handlers& handlers_;
@@ -69,6 +72,7 @@ class Site final : public Application {
     std::shared_ptr<const Routes> routes_ = std::make_shared<Routes>();
     Policy policy_;
     bool quiet_ = false;
+    bool debug_proxy_ = false;
 };
 
 }  // namespace quicken::http

@@ -75,7 +75,14 @@ bool StaticFiles::answer_special(const Client& client, std::string_view path) {
     const auto found = specials_.find(path);
     if (found == specials_.end()) return false;
     const FileRules::Special& special = *found->second;
-    if (!special.path.empty()) return answer_file(client, special.path);
+    if (!special.path.empty() && special.type.empty()) return answer_file(client, special.path);
+    if (!special.path.empty()) {  // what is in memory has the type that its name means
+        const OpenFile opened = open_file(special.path);
+        if (opened.kind == FileKind::busy) return answer_busy(client), true;
+        if (opened.kind != FileKind::regular) return false;
+        answer_large(client, opened, special.type);
+        return true;
+    }
     answer_content(client, special.content, special.type.empty() ? types_.of(special.name) : special.type);
     return true;
 }

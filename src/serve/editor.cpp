@@ -1,6 +1,7 @@
 #include "serve/editor.hpp"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <clocale>
@@ -26,6 +27,11 @@ Editor& self(EditLine* editor) {
     void* data = nullptr;
     el_get(editor, EL_CLIENTDATA, &data);
     return *static_cast<Editor*>(data);
+}
+
+std::size_t terminal_width() {
+    winsize size{};
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 bool has_byte() {
@@ -106,9 +112,10 @@ void Editor::show(const std::string& prompt) {
     shown_ = true;
     el_set(editor_.get(), EL_UNBUFFERED, 1);
     if (hidden_line_.empty()) return;
-    el_insertstr(editor_.get(), hidden_line_.c_str());
-    el_cursor(editor_.get(), hidden_cursor_ - static_cast<int>(characters(hidden_line_)));
-    hidden_line_.clear();
+    const std::string line = std::exchange(hidden_line_, {});
+    go_to_begin();
+    el_insertstr(editor_.get(), line.c_str());
+    el_cursor(editor_.get(), hidden_cursor_ - static_cast<int>(characters(line)));
     redraw();
 }
 
@@ -124,14 +131,23 @@ void Editor::hide() {
         unfinished_ = true;
         return;
     }
+    go_to_begin();
+    std::fputs("\033[J", stdout);
     close_line();
-    std::fputs("\r\033[K", stdout);
-    std::fflush(stdout);
 }
 
 void Editor::close_line() {
     shown_ = false;
     el_set(editor_.get(), EL_UNBUFFERED, 0);
+}
+
+/// Of the prompt, from where libedit draws anew. A line may have several rows.
+void Editor::go_to_begin() {
+    const std::size_t before = characters(prompt_) + characters(before_cursor());
+    const std::size_t rows = before / terminal_width();
+    if (rows > 0) std::fputs(("\033[" + std::to_string(rows) + "A").c_str(), stdout);
+    std::fputs("\r", stdout);
+    std::fflush(stdout);
 }
 
 void Editor::redraw() {
@@ -184,12 +200,13 @@ std::string Editor::before_cursor() const {
 }
 
 void Editor::insert(const std::string& text) {
+    go_to_begin();
     el_insertstr(editor_.get(), text.c_str());
     redraw();
 }
 
-void Editor::print(const std::string& text) {
-    std::fputs(("\n" + text).c_str(), stdout);
+void Editor::print(const std::vector<std::string>& words) {
+    std::fputs(("\n" + in_columns(words, terminal_width())).c_str(), stdout);
     std::fflush(stdout);
     redraw();
 }

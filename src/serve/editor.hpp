@@ -41,8 +41,8 @@ class Editor {
 
     std::string before_cursor() const;
     void insert(const std::string& text);
-    /// Text above the line.
-    void print(const std::string& text);
+    /// Above the line.
+    void print(const std::vector<std::string>& words);
 
     /// May we read from the terminal and set its modes?
     static bool in_foreground();
@@ -57,6 +57,7 @@ class Editor {
     static int next_character(EditLine* editor, wchar_t* character);
     static unsigned char complete(EditLine* editor, int character);
     void close_line();
+    void go_to_begin();
     void redraw();
 
     Events events_;

@@ -32,7 +32,7 @@ bool is_pollable() {
 LineReader::LineReader(Loop& loop, Events events) : loop_(loop), events_(std::move(events)) {}
 
 void LineReader::start() {
-    wanted_ = true;
+    if (std::exchange(wanted_, true)) return;
     wait();
 }
 
@@ -42,6 +42,7 @@ void LineReader::stop() {
 }
 
 void LineReader::wait() {
+    readable_.reset();  // an fd is registered once
     readable_ = is_pollable() ? loop_.on_io(STDIN_FILENO, EPOLLIN, [this](std::uint32_t) { read(); })
                               : loop_.after(0, [this] { read(); });
 }

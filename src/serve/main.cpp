@@ -5,11 +5,13 @@
 
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "common/error.hpp"
 #include "common/loop.hpp"
+#include "serve/bus_object.hpp"
 #include "serve/idle.hpp"
 #include "serve/launch.hpp"
 #include "serve/listeners.hpp"
@@ -29,6 +31,17 @@ void tell_systemd(const Supervisor& supervisor) {
                      .c_str());
 }
 
+/// The script is served without it too.
+std::unique_ptr<BusObject> make_bus_object(Loop& loop, Supervisor& supervisor, const Options& options,
+                                           const Voice& voice) {
+    try {
+        return std::make_unique<BusObject>(loop, supervisor, options);
+    } catch (const Error& error) {
+        voice.say("quickenctl will not find it: {}", error.what());
+        return nullptr;
+    }
+}
+
 /// Returns how the script has ended, as waitpid(2) has it.
 int serve(const Options& options, const Launch& launch, Signals& signals) {
     Voice voice;
@@ -37,6 +50,7 @@ int serve(const Options& options, const Launch& launch, Signals& signals) {
     Supervisor supervisor(loop, options, launch, listeners, voice);
     std::optional<Prompt> prompt;
     if (options.prompt) prompt.emplace(loop, supervisor, voice);
+    const auto bus_object = make_bus_object(loop, supervisor, options, voice);
     Idle idle(loop, options.idle, [&](const nlohmann::json& message) {
         return !supervisor.reloads() && supervisor.tell(message);
     });
@@ -44,6 +58,7 @@ int serve(const Options& options, const Launch& launch, Signals& signals) {
                               [&](const nlohmann::json& message) {
                                   if (prompt) prompt->serving(message);
                                   idle.serving();
+                                  if (bus_object) bus_object->publish();
                               },
                           .said =
                               [&](const nlohmann::json& message) {

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,11 +37,6 @@ std::vector<std::string> texts(const json& message, const char* name) {
     return result;
 }
 
-std::size_t terminal_width() {
-    winsize size{};
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
 }  // namespace
 
 Prompt::Prompt(Loop& loop, Supervisor& supervisor, Voice& voice)
@@ -71,10 +65,12 @@ void Prompt::serving(const json& message) {
         if (std::find(commands_.begin(), commands_.end(), builtin) == commands_.end())
             commands_.emplace_back(builtin);
     }
+    const std::string held = std::exchange(held_, {});
     running_ = question_ = 0;
     patience_.reset();
     load_history(message.value("history", ""));
     if (editor_) editor_->hide();  // the prompt may be another
+    if (started_ && !held.empty()) return pass_on(held);
     update();
 }
 
@@ -104,7 +100,7 @@ void Prompt::update() {
         look_ = loop_.after(k_look, [this] { update(); });
         return;
     }
-    if (!has_terminal_) return reader_.start();
+    if (!has_terminal_) return supervisor_.serves() ? reader_.start() : reader_.stop();
     if (!editor_) start_editor();
     editor_->show(text_);
     if (!key_) {
@@ -150,11 +146,19 @@ void Prompt::run(const std::string& typed) {
         editor_->remember(line);
         if (!history_.empty()) add_to_history(history_, line);
     }
+    pass_on(line);
+}
+
+void Prompt::pass_on(const std::string& line) {
     running_ = ++ids_;
     update();
+    const bool can_be_done_here = line == "restart" || line == "quit";
+    if (!can_be_done_here && !supervisor_.serves() && supervisor_.pid() != 0) {
+        held_ = line;  // it is just being started
+        return;
+    }
     if (!supervisor_.tell({{"do", "run"}, {"id", running_}, {"line", line}})) return run_here(line);
-    if (line == "restart" || line == "quit")
-        patience_ = loop_.after(k_patience, [this, line] { not_answered(line); });
+    if (can_be_done_here) patience_ = loop_.after(k_patience, [this, line] { not_answered(line); });
 }
 
 /// The script cannot do it.
@@ -177,6 +181,7 @@ void Prompt::not_answered(const std::string& line) {
 
 void Prompt::gone() {
     running_ = question_ = 0;
+    held_.clear();
     patience_.reset();
     update();
 }
@@ -223,10 +228,11 @@ void Prompt::offer(const std::vector<std::string>& all) {
             words.push_back(word);
     }
     if (words.empty()) return;
+    std::sort(words.begin(), words.end());
     const std::string rest = common_beginning(words).substr(typed.size());
     if (words.size() == 1) return editor_->insert(rest + " ");
     if (!rest.empty()) return editor_->insert(rest);
-    editor_->print(in_columns(words, terminal_width()));
+    editor_->print(words);
 }
 
 }  // namespace quicken::serve

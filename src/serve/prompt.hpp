@@ -40,6 +40,7 @@ class Prompt {
     void update();
     void start_editor();
     void run(const std::string& line);
+    void pass_on(const std::string& line);
     void run_here(const std::string& line);
     void not_answered(const std::string& line);
     void ended();
@@ -60,6 +61,7 @@ class Prompt {
     std::string text_ = "> ";
     std::string history_;
     std::vector<std::string> commands_;
+    std::string held_;       // a command for a process that does not serve yet
     std::string completed_;  // what was in front of the cursor when the script was asked
     unsigned question_ = 0;  // its id
     unsigned ids_ = 0;

@@ -95,16 +95,11 @@ bool ScriptProcess::read_packet() {
         return false;
     }
     const pid_t sender = sender_of(message);
-    if (script_ <= 0 && sender > 0) know(sender);
+    if (script_ <= 0 && sender > 0) script_ = sender;
     text.resize(static_cast<std::size_t>(size));
     const auto said = nlohmann::json::parse(text, nullptr, false);
     if (said.is_object()) events_.said(*this, said);
     return true;
-}
-
-void ScriptProcess::know(pid_t script) {
-    script_ = script;
-    script_handle_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, script, 0)));
 }
 
 void ScriptProcess::end() {
@@ -143,12 +138,9 @@ void ScriptProcess::signal(int number) const {
     if (client_ > 0) kill(client_, number);
 }
 
-/// The client passes SIGCONT on, but it may be stopped itself.
+/// quicken's server sees that the client is stopped, and stops its command too.
 void ScriptProcess::suspend(bool on) const {
-    const int number = on ? SIGSTOP : SIGCONT;
-    // One that has gone needs neither.
-    if (script_handle_) syscall(SYS_pidfd_send_signal, script_handle_.get(), number, nullptr, 0);
-    signal(number);
+    signal(on ? SIGSTOP : SIGCONT);
 }
 
 std::string ending_text(int status) {

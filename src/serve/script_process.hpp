@@ -63,7 +63,6 @@ class ScriptProcess {
  private:
     void read_packets();
     bool read_packet();
-    void know(pid_t script);
     void end();
 
     Loop& loop_;
@@ -74,7 +73,6 @@ class ScriptProcess {
     pid_t client_ = -1;  // -1 once it was waited for
     pid_t script_ = -1;
     Fd client_handle_;
-    Fd script_handle_;
     Source readable_;
     Source ended_;
 };

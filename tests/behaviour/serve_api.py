@@ -106,8 +106,8 @@ class Routing:
         self.bed.write("www/argc/one.txt", "a file")
         self.assertEqual(["argc", ["1", "2"]], json.loads(site.ask("/argc/1/2").body))
         self.assertEqual("a file", site.ask("/argc/one.txt").text)
-        for path in ("/argc", "/argc/1", "/argc/1/2/3"):
-            self.assertEqual(404, site.ask(path).status, path)
+        for path, status in (("/argc", 301), ("/argc/1", 404), ("/argc/1/2/3", 404)):
+            self.assertEqual(status, site.ask(path).status, path)
 
     def test_named_segments(self):
         """Up to the next slash, as sent; the last one with what follows."""
@@ -117,8 +117,8 @@ class Routing:
 
     def test_head(self):
         """A GET handler's fields without its body."""
-        site = self.script(EVERY_METHOD)
-        got, head = site.ask("/json/by/mask"), site.ask("/json/by/mask", "HEAD")
+        site = self.script(ARGUMENTS)
+        got, head = site.ask("/a/longer"), site.ask("/a/longer", "HEAD")
         self.assertEqual((200, b""), (head.status, head.body))
         self.assertEqual((str(len(got.body)), got.headers["ETag"]), (head.headers["Content-Length"], head.headers["ETag"]))
 
@@ -359,7 +359,8 @@ class Answers:
     def test_exceptions(self):
         """500 with "Type: message", no "--" in it; the traceback in the log, the error handler called; it goes on."""
         site = self.script("""
-            set_global_error_handler(lambda source, message, lines: print('told', source, message, lines[-1]))
+            set_global_error_handler(lambda source, message, lines: print('told', source, message, lines[-1],
+                                                                             flush=True))
             @server.json_get('/error')
             def error(req, args):
                 raise ValueError('a <b> -- c')
@@ -653,20 +654,6 @@ class Settings:
         site.end()
         self.assertEqual([str([None, False, False, False, False, None, False, 0.1, ".cmd_history", "> ", True, 0,
                                50 << 20, 10 << 20, False, False]), "True True"], site.lines, site.log)
-
-    def test_limits_are_the_engines(self):
-        """The defaults that a script sees are those that settings.hpp states."""
-        with open(os.path.join(harness.REPOSITORY, "src", "http", "settings.hpp")) as file:
-            stated = dict(re.findall(r"(?:uint64_t|double) (\w+) = ([^;]+);", file.read()))
-        site = self.script(f"""
-            for name in {sorted(stated)}:
-                if name != 'max_body':
-                    print(name, getattr(server, name))
-            server.server_close()
-            """, wait=False)
-        site.end()
-        expected = {name: float(eval(value.replace("ULL", ""))) for name, value in stated.items() if name != "max_body"}
-        self.assertEqual(expected, {line.split()[0]: float(line.split()[1]) for line in site.lines}, site.log)
 
     def test_while_serving(self):
         """What is set in a handler holds for the next request."""

@@ -108,7 +108,7 @@ class Environment(Controlled):
     SHOW = """
         import os, subprocess
         print({name: value for name, value in os.environ.items()
-               if name.startswith(('QUICKEN', 'PYTHONPATH'))}, flush=True)
+               if name.startswith(('QUICKEN_SERVE', 'PYTHONPATH'))}, flush=True)
         print(subprocess.check_output(['env']).decode().count('QUICKEN_SERVE'), flush=True)
         print(subprocess.check_output(['ls', '-l', '/proc/self/fd'], close_fds=False).decode().count('socket:'),
               flush=True)
@@ -219,6 +219,11 @@ class Prompt(Controlled):
         serve()
         """
 
+    def start(self, *arguments, **options):
+        script = super().start(*arguments, **options)
+        self.control.next("serving")
+        return script
+
     def run_line(self, line):
         self.control.say(do="run", id=len(line), line=line)
         self.assertEqual({"do": "ran", "id": len(line)}, self.control.next("ran"))
@@ -279,6 +284,7 @@ class Ending(Controlled):
 
     def test_stop(self):
         script = self.start(self.TEXT)
+        self.control.next("serving")
         self.control.say(do="stop")
         self.assert_ended(script, leaving=False)
         self.assertEqual("after", script.lines[-1])

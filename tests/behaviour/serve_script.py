@@ -109,12 +109,15 @@ class Restart(serving.Case):
 
     def test_exit_codes(self):
         """Of the restart and of an error, also through the parent."""
+        fails = "import os, signal, threading\nsignal.signal(signal.SIGUSR1, lambda *_: 1 / 0)\n" \
+                "threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGUSR1]).start()\n"
         for arguments, text, status in (
-                ([], "set_restart_exit_code(9)\nserver._engine.serve = lambda: server.run_command('restart')", 9),
+                ([], "import threading\nset_restart_exit_code(9)\n"
+                     "threading.Timer(0.3, server.run_command, ['restart']).start()", 9),
                 (["setup"], "sys.exit(5)", 5),
                 (["setup"], "import os\nos.kill(os.getpid(), 9)", 137),
-                ([], "set_error_exit_code(8)\nserver._engine.serve = lambda: 1 / 0", 8),
-                ([], "server._engine.serve = lambda: 1 / 0", 1)):
+                ([], fails + "set_error_exit_code(8)", 8),
+                ([], fails, 1)):
             env = {"QUICK_SERVER_RESTART": "42"} if status == 9 else None
             script = self.script(text + "\nserve()", head=self.HEAD, arguments=arguments, wait=False, env=env)
             self.assertEqual(status, script.end(), (text, script.log))

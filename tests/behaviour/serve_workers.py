@@ -76,6 +76,11 @@ class Client(serving.Case):
         self.assertEqual((False, True, None), (answer["done"], answer["continue"], answer["result"]), answer)
         return answer["token"]
 
+    def compute(self, script, mask, **payload):
+        """A job's result, however long it takes."""
+        answer = self.say(script, mask, action="start", payload=payload)
+        return json.loads(answer["result"]) if answer["done"] else self.finish(script, mask, answer["token"])
+
     def finish(self, script, mask, token, seconds=10):
         """What its job has computed."""
         answers = []
@@ -158,8 +163,7 @@ class Protocol(Client):
         self.assertEqual((418, "tea"), (own.status, own.reason))
         left = self.post(script, "/fail", action="start", payload={"exit": True})
         self.assertEqual((500, "worker error"), (left.status, left.reason))
-        self.assertEqual({"seconds": 0}, json.loads(self.say(script, "/wait", action="start",
-                                                             payload={"seconds": 0})["result"]))
+        self.assertEqual({"seconds": 0}, self.compute(script, "/wait", seconds=0))
 
     def test_what_is_no_request_of_the_protocol(self):
         script = self.script(WORKERS + "serve()")
@@ -167,7 +171,7 @@ class Protocol(Client):
             self.assertEqual(400, self.post(script, "/add", **body).status, body)
         self.assertEqual(400, script.ask("/add", "POST", "[1]", {"Content-Type": "application/json"}).status)
         self.assertEqual(404, script.ask("/add").status)
-        self.assertEqual({}, json.loads(self.say(script, "/payload", action="start")["result"]))
+        self.assertEqual({}, self.compute(script, "/payload"))
 
     def test_a_result_that_nobody_asks_for_goes(self):
         script = self.script("import quick_server._workers\nquick_server._workers.RESULT_KEPT = 0.5\n"
@@ -285,17 +289,15 @@ server = create_server(('localhost', 0), thread_factory=factory, worker_construc
         self.bed.write("base", "one")
         first = self.script(text)
 
-        def ask(script, mask="/pid", **payload):
-            return json.loads(self.say(script, mask, action="start", payload=payload)["result"])
-
-        one, isolated = ask(first, id=1), ask(first, "/isolated", id={"a": 2})
+        one, isolated = self.compute(first, "/pid", id=1), self.compute(first, "/isolated", id={"a": 2})
         first.close()
         second = self.script(text, name="again.py")
-        self.assertEqual((one, isolated), (ask(second, id=1), ask(second, "/isolated", id={"a": 2})))
-        self.assertNotEqual(one, ask(second, id=2))
-        self.assertNotEqual(one, ask(second), "no id: not cached")
+        self.assertEqual((one, isolated), (self.compute(second, "/pid", id=1),
+                                           self.compute(second, "/isolated", id={"a": 2})))
+        self.assertNotEqual(one, self.compute(second, "/pid", id=2))
+        self.assertNotEqual(one, self.compute(second, "/pid"), "no id: not cached")
         self.bed.write("base", "changed")
-        self.assertNotEqual(one, ask(second, id=1))
+        self.assertNotEqual(one, self.compute(second, "/pid", id=1))
 
 
 ISOLATED = """
@@ -364,16 +366,12 @@ def descendants(pid):
 @serving.both_ways
 class Isolated(Client):
     def server_pid(self, script):
-        return json.loads(self.say(script, "/job", action="start", payload={})["result"])["server"]
-
-    def run_job(self, script, **payload):
-        answer = self.say(script, "/job", action="start", payload=payload)
-        return json.loads(answer["result"]) if answer["done"] else self.finish(script, "/job", answer["token"])
+        return self.compute(script, "/job")["server"]
 
     def test_it_is_another_process_without_the_servers_sockets(self):
         script = self.script(ISOLATED + "serve()")
         for _ in range(3):
-            result = self.run_job(script)
+            result = self.compute(script, "/job")
             self.assertNotEqual(result["pid"], result["server"])
             self.assertEqual(result["parent"], result["server"])
             self.assertEqual([], result["sockets"])
@@ -409,7 +407,7 @@ class Isolated(Client):
         server = self.server_pid(script)
         for what, status, reason, log in (
                 ("raise", 500, "worker error", "KeyError: 'of the job'"), ("refuse", 409, "not now", None),
-                ("exit", 500, "worker error", "ended without a result"),
+                ("exit", 500, "worker error", "ended with status 0 without a result"),
                 ("signal", 500, "worker error", "killed by signal 11")):
             with self.subTest(what):
                 answer = self.post(script, "/job", action="start", payload={"what": what})
@@ -422,8 +420,8 @@ class Isolated(Client):
 
     def test_large_results_and_output(self):
         script = self.script(ISOLATED + "serve()")
-        self.assertEqual(5000000, len(self.run_job(script, what="large")))
-        self.run_job(script, what="print")
+        self.assertEqual(5000000, len(self.compute(script, "/job", what="large")))
+        self.compute(script, "/job", what="print")
         self.assertTrue(harness.wait_until(lambda: script.lines.count("printed by the job") == 1), script.lines)
 
     def test_forks_among_threads_that_hold_locks(self):
@@ -439,6 +437,8 @@ def disturb(number):
             hnd.write('x' * 1000)
         importlib.reload(importlib.import_module('colorsys'))
         server.get_token_obj('t')['n'] = number
+        msg('disturbed')
+        print('disturbed', flush=True)
 for number in range(3):
     threading.Thread(target=disturb, args=(number,), daemon=True).start()
 @server.json_worker('/busy', isolate=True)
@@ -448,7 +448,7 @@ def busy(args):
     with cache.get_hnd(args['n'], section='s') as hnd:
         hnd.write('z')
     server.get_token_obj('t')['n'] = -1
-    sys.stdout.write('')
+    print('job', flush=True)
     msg('job {0}', args['n'])
     return args['n']
 server.token_file = 'tokens.db'
@@ -458,16 +458,14 @@ serve()
 
         def ask(first):
             for number in range(first, first + 25):
-                answer = self.say(script, "/busy", action="start", payload={"n": number})
-                answers.append(json.loads(answer["result"]) if answer["done"]
-                               else self.finish(script, "/busy", answer["token"], 20))
+                answers.append(self.compute(script, "/busy", n=number))
 
         threads = [threading.Thread(target=ask, args=(100 * each,)) for each in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(100, len(answers))
+        self.assertEqual(100, len(answers), [line for line in script.log if "disturbed" not in line][-40:])
 
 
 class Reload(Client):

@@ -48,12 +48,11 @@ class Script:
     """A running script. `lines` of standard output and `log` of standard error grow as they come."""
 
     def __init__(self, bed, path, arguments=(), python=harness.PYTHON, served=False, env=None, **options):
-        variables = bed.env(dict({"PYTHONDONTWRITEBYTECODE": "1"}, **(env or {})))
         if served:
-            argv = [harness.QUICKEN, "serve", "--python", python, path, *arguments]
+            argv, defaults = [harness.QUICKEN, "serve", "--python", python, path, *arguments], {}
         else:
-            argv = [python, path, *arguments]
-            variables = dict({"QUICKEN_DISABLE": "1"}, **variables, PYTHONPATH=PACKAGE)
+            argv, defaults = [python, path, *arguments], {"QUICKEN_DISABLE": "1", "PYTHONPATH": PACKAGE}
+        variables = bed.env(dict({"PYTHONDONTWRITEBYTECODE": "1", **defaults}, **(env or {})))
         self.process = subprocess.Popen(argv, env=variables, cwd=bed.work, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.lines, self.log = [], []

@@ -1,6 +1,7 @@
 // See configure.hpp.
 #include "http/python/configure.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <variant>
 
@@ -46,6 +47,8 @@ std::vector<Entry> entries(Config& config) {
             {"compress", &f.policy.compress},
             {"parallel", &config.parallel},
             {"suppress_noise", &config.quiet},
+            {"debug_proxy", &config.debug_proxy},
+            {"server_version", &s.server_version},
             {"report_slow", &config.report_slow}};
 }
 
@@ -69,6 +72,8 @@ struct Setter {
         place->clear();
         if (value != Py_None) {
             *place = text_of(checked(PyOS_FSPath(value)).get());
+            // A field of an answer among them: no end of a line in it.
+            return std::none_of(place->begin(), place->end(), [](char c) { return c >= 0 && c < ' '; });
         }
         return true;
     }

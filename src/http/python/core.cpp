@@ -131,6 +131,7 @@ void Core::apply(Config config) {
     site_.set_routes(config_.routes);
     site_.set_files(config_.files);
     site_.set_quiet(config_.quiet);
+    site_.set_debug_proxy(config_.debug_proxy);
     threads_.set_parallel(config_.parallel);
     try {
         site_.set_proxy(config_.proxies);

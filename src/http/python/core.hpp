@@ -38,6 +38,7 @@ struct Config {
     std::shared_ptr<const Routes> routes = std::make_shared<Routes>();
     bool parallel = true;
     bool quiet = false;
+    bool debug_proxy = false;
     bool has_fallback = false;
     double report_slow = 0;  // seconds; 0: never
 };

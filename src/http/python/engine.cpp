@@ -30,6 +30,7 @@ struct Engine {
     std::vector<Fd> predecessors;  // until serve()
     std::shared_ptr<Core> core;    // while it serves
     int busy = 0;
+    bool stopped = false;  // before serve()
 };
 
 struct Object {
@@ -265,6 +266,8 @@ PyObject* listen(PyObject* self, PyObject* arguments, PyObject* keywords) {
     });
 }
 
+/// Until the core is the engine's, Python's lock is not let go: what other threads say comes before or
+/// after, and is not lost. Starting threads lets it go.
 void begin_serving(Engine& engine) {
     if (engine.core != nullptr) {
         raise(PyExc_RuntimeError, "the engine serves already");
@@ -279,9 +282,15 @@ void begin_serving(Engine& engine) {
     }
     engine.predecessors.clear();
     core->threads().add_busy(engine.busy);
-    core->start();
-    engine.core = std::move(core);
+    engine.core = core;
     g_engines.push_back(&engine);
+    try {
+        core->start();
+    } catch (const Raised&) {
+        g_engines.erase(std::find(g_engines.begin(), g_engines.end(), &engine));
+        engine.core.reset();
+        throw;
+    }
 }
 
 /// Keeps Python's error, if there is one.
@@ -299,6 +308,9 @@ void end_serving(Engine& engine) {
 PyObject* serve(PyObject* self, PyObject*) {
     return method([&] {
         Engine& engine = of(self);
+        if (std::exchange(engine.stopped, false)) {
+            return none();
+        }
         begin_serving(engine);
         try {
             engine.core->serve();
@@ -320,6 +332,8 @@ PyObject* stop(PyObject* self, PyObject* arguments, PyObject* keywords) {
     return method([&] {
         if (Engine& engine = of(self); engine.core != nullptr) {
             engine.core->stop(latency);
+        } else {
+            engine.stopped = true;
         }
         return none();
     });
@@ -333,6 +347,8 @@ PyObject* drain(PyObject* self, PyObject* successor) {
         }
         if (Engine& engine = of(self); engine.core != nullptr) {
             engine.core->server().drain(fd < 0 ? Fd() : duplicate(static_cast<int>(fd)));
+        } else {
+            engine.stopped = true;
         }
         return none();
     });

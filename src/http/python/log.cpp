@@ -45,7 +45,7 @@ bool Log::take(std::string& lines, std::vector<Slow>& slow) {
     lines = std::exchange(lines_, {});
     slow = std::exchange(slow_, {});
     if (const std::uint64_t dropped = std::exchange(dropped_, 0); dropped > 0) {
-        lines += "\n" + std::to_string(dropped) + " lines are left out here";
+        lines.append("\n").append(std::to_string(dropped)).append(" lines are left out here");
     }
     return !lines.empty() || !slow.empty();
 }

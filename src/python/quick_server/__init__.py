@@ -17,8 +17,8 @@ The interface is that of the package of this name, of its versions 0.4.11 and 0.
 Importing it starts no thread, opens nothing, and asks neither clock nor random numbers: a template of quicken can do it.
 """
 
-from quick_server._engine import json_dumps
 from quick_server._cache import QuickCache
+from quick_server._engine import json_dumps
 from quick_server._errors import set_global_error_handler
 from quick_server._handlers import OKAY, ReqNext
 from quick_server._jobs import WorkerDeath, get_worker_check, is_worker_alive

@@ -6,7 +6,8 @@ once a process: a cache's is removed, another one is kept beside it as FILE.brok
 
 One connection a process, under one lock; statements are short. SQLite's own state must not be used in the child of a
 fork (sqlite.org, "How To Corrupt", 2.6): there every run() gives the default, for a file that was open at the fork.
-The connection is leaked then, on purpose: closing it would touch the parent's files.
+The connection is leaked then, on purpose: closing it would touch the parent's files. A fork waits until no thread is in
+a transaction (ForkLock): of SQLite's own locks none is held in the child, should a job use SQLite itself.
 """
 
 import os
@@ -14,7 +15,7 @@ import sqlite3
 import threading
 from typing import Any, Callable, List, Optional, Set, TypeVar
 
-from quick_server._forked import tell_after_fork
+from quick_server._forked import ForkLock, tell_after_fork
 
 T = TypeVar('T')
 
@@ -36,16 +37,16 @@ class Database:
         self._owner = 0  # the thread inside run()
         self._said: Set[str] = set()
         self._replaced = False
-        self._lock = threading.RLock()
+        self._used = False
+        self._lock = ForkLock()
         tell_after_fork(self)
 
     def after_fork(self) -> None:
-        if self._connection is not None:
+        if self._used:
             _leaked.append(self._connection)
             _inherited.add(self.path)
         self._connection = None
         self._owner = 0
-        self._lock = threading.RLock()
 
     def inside(self) -> bool:
         """This thread is in run() already: a destructor has been called in the midst of it."""
@@ -87,6 +88,7 @@ class Database:
             raise
 
     def _open(self) -> sqlite3.Connection:
+        self._used = True
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         owner = os.stat(self.path)

@@ -83,8 +83,10 @@ class Engine:
     def stop(self, latency: float = 0.0) -> None:
         """No more accepts; what is being answered is for at most `latency` seconds; then serve() returns. Called while
         nobody is in serve(): the next serve() returns at once."""
-    def drain(self, successor: int) -> None: ...
-    def adopt(self, predecessor: int) -> None: ...
+    def drain(self, successor: int) -> None:
+        """See Server::drain(); the engine owns a duplicate of the descriptor. Called while nobody is in serve(): as stop()."""
+    def adopt(self, predecessor: int) -> None:
+        """See Server::adopt(); the engine owns a duplicate. Called before serve(): then."""
     def activity(self) -> Dict[str, Any]:
         """answering, connections, seconds_idle, requests: see Server::Activity (src/http/server.hpp)."""
     def set_busy(self, delta: int) -> None:

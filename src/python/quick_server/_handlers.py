@@ -55,12 +55,15 @@ def for_engine(handler: Handler, before: List[Middleware]) -> Handler:
 
     @functools.wraps(handler)
     def call(request: QuickServerRequestHandler, args: Args) -> Any:
-        for step in before:
-            result = step(request, args, OKAY)
-            if result is not OKAY:
-                break
-        else:
-            result = handler(request, args)
+        try:
+            for step in before:
+                result = step(request, args, OKAY)
+                if result is not OKAY:
+                    break
+            else:
+                result = handler(request, args)
+        except PreventDefaultResponse as response:  # is no failure: what has been sent is whole
+            result = response
         # Only finish() knows what else is to be sent, or that nothing is
         return Response(result) if request.is_special and not isinstance(result, Response) else result
 

@@ -1,8 +1,8 @@
 """A job in a process of its own: forked, so that it has all that the script has, and ended by SIGKILL.
 
 A fork of a process with threads has one thread, and every lock that another one held stays held. Those that a job may
-meet: the interpreter's, logging's and those of standard streams are Python's own care; of the import system the locks
-of single modules are dropped here; ours are made anew (_forked), and the engine's and the supervisor's descriptors
+meet: the interpreter's and logging's are Python's own care; standard streams, and of the import system the locks of
+single modules, are made anew here; ours are made anew (_forked), and the engine's and the supervisor's descriptors
 are closed, by os.register_at_fork(). The script's own locks are its own care, as are libraries with threads. A child
 that waits for ever is one that never answers: stopped like any other.
 
@@ -14,16 +14,18 @@ the job's lock and only before it is reaped.
 """
 
 import importlib
+import io
 import json
 import os
 import select
 import signal
 import struct
+import sys
 import time
 import traceback
 from typing import Any, Callable, Tuple
 
-from quick_server._jobs import Job, flush_streams, without_our_frames
+from quick_server._jobs import Job, without_our_frames
 from quick_server._response import PreventDefaultResponse
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -41,7 +43,6 @@ def run_isolated(job: Job, function: Callable[[], str]) -> str:
     import ctypes  # before the fork: the child had better not import
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     with job.shielded() as arm:
-        flush_streams()
         reader, writer = os.pipe()
         parent = os.getpid()
         pid = os.fork()
@@ -77,8 +78,9 @@ def _receive(reader: int, pid: int) -> Tuple[bytes, bytes]:
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     data = bytearray()
+    ended = False
     while True:
-        if poll.poll(_LOOK):
+        if poll.poll(0 if ended else _LOOK):
             part = os.read(reader, 1 << 20)
             data += part
             if len(data) >= _HEAD.size:
@@ -87,8 +89,10 @@ def _receive(reader: int, pid: int) -> Tuple[bytes, bytes]:
                     return kind, bytes(data[_HEAD.size:])
             if not part:
                 return b'', b''
-        elif _has_ended(pid):
+        elif ended:
             return b'', b''
+        else:
+            ended = _has_ended(pid)  # what it wrote before that is read first
 
 
 def _has_ended(pid: int) -> bool:
@@ -120,7 +124,8 @@ def _result(kind: bytes, data: bytes, status: int) -> str:
         raise JobFailed(data.decode('utf-8', 'replace'))
     if os.WIFSIGNALED(status):
         raise JobFailed(f"the job's process was killed by signal {os.WTERMSIG(status)}")
-    raise JobFailed("the job's process ended without a result")
+    code = f' with status {os.WEXITSTATUS(status)}' if os.WIFEXITED(status) else ''
+    raise JobFailed(f"the job's process ended{code} without a result")
 
 
 def _child(function: Callable[[], str], writer: int, parent: int, prctl: Callable[..., int]) -> None:
@@ -129,11 +134,8 @@ def _child(function: Callable[[], str], writer: int, parent: int, prctl: Callabl
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)  # it ended before the line above
-        os.setpgid(0, 0)
-        _default_signals()
-        _drop_import_locks()
         kind, data = _attempt(function)
-        flush_streams()
+        _flush_streams()
         _send(writer, _HEAD.pack(kind, len(data)) + data)
         os._exit(0)
     except BaseException:  # whatever it is, the server's code must not go on here
@@ -142,6 +144,10 @@ def _child(function: Callable[[], str], writer: int, parent: int, prctl: Callabl
 
 def _attempt(function: Callable[[], str]) -> Tuple[bytes, bytes]:
     try:
+        os.setpgid(0, 0)
+        _default_signals()
+        _drop_import_locks()
+        _renew_streams()
         return b'r', function().encode('ascii')
     except PreventDefaultResponse as error:
         return b'p', json.dumps([error.code, error.message]).encode()
@@ -175,3 +181,29 @@ def _drop_import_locks() -> None:
         held: Any = getattr(bootstrap, name, None)
         if hasattr(held, 'clear'):
             held.clear()
+
+
+def _renew_streams() -> None:
+    """Another thread may have been writing: its stream's buffer is locked, and holds what is the parent's to write."""
+    for name in ('stdout', 'stderr'):
+        old = getattr(sys, name)
+        if not isinstance(old, io.TextIOWrapper):
+            continue  # the script's own
+        try:
+            raw = io.FileIO(old.fileno(), 'w', closefd=False)
+        except (OSError, ValueError):
+            continue  # closed
+        new = io.TextIOWrapper(io.BufferedWriter(raw), old.encoding, old.errors, line_buffering=True)
+        setattr(sys, name, new)
+        for reference in getattr(sys.modules.get('logging'), '_handlerList', ()):
+            handler: Any = reference()
+            if getattr(handler, 'stream', None) is old:
+                handler.stream = new
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # closed, or nobody reads it: not the job's business

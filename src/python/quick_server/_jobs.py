@@ -11,7 +11,6 @@ A job whose work is done by a process of its own is `shielded` meanwhile: then s
 
 import contextlib
 import os
-import sys
 import threading
 from typing import Any, Callable, Iterator, Optional
 
@@ -158,14 +157,6 @@ def get_worker_check(*_unused: Any) -> Callable[[], bool]:
 def is_worker_alive(*_unused: Any) -> bool:
     """Whether the job that this thread runs is still wanted (see soft_worker_death)."""
     return get_worker_check()()
-
-
-def flush_streams() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass  # closed, or nobody reads it: not the job's business
 
 
 def without_our_frames(error: BaseException) -> BaseException:

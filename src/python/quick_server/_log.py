@@ -14,6 +14,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _SHORT = '[SERVER] '
 
 _lock = threading.Lock()
+# Held at a fork, so that no thread is in the midst of a stream's buffer then: the child's copy would be locked for ever.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _log_file: Optional[IO[str]] = None
 
 

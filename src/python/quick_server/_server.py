@@ -40,6 +40,7 @@ def _abandon_after_fork(server: 'QuickServer') -> None:
         found = reference()
         if found is not None:
             found._engine.abandon()
+            found._socket.close()
 
     os.register_at_fork(after_in_child=abandon)
 
@@ -190,8 +191,8 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     # For the supervisor's thread
 
     def drain(self, successor: int) -> None:
-        """Ends when what is being answered is; idle connections go to `successor`, a socket that becomes the
-        engine's, if that is not -1."""
+        """Ends when what is being answered is; idle connections go to `successor`, a socket, if that is
+        not -1."""
         self._has_successor = successor >= 0
         self._engine.drain(successor)
 

@@ -110,8 +110,8 @@ class Supervisor:
         poll.register(self._socket, select.POLLIN)
         while True:
             try:
-                if not poll.poll(_LOOK_INTERVAL * 1000 if self._servers else None):
-                    if len(sys.modules) != self._modules:
+                if not poll.poll(_LOOK_INTERVAL * 1000):
+                    if self._servers and len(sys.modules) != self._modules:
                         self._watch()
                     continue
                 data, fds = self._read()
@@ -141,14 +141,14 @@ class Supervisor:
         if what in ('complete', 'run'):
             threading.Thread(target=actions[what], args=(message,), daemon=True).start()
         elif what in ('drain', 'adopt') and fds and self._servers:
-            self._pass_connections(what, fds.pop(0))
+            self._pass_connections(what, fds[0])
         elif what in actions:
             actions[what](message)
         for fd in fds:
             os.close(fd)
 
     def _pass_connections(self, what: str, fd: int) -> None:
-        """The engine takes the descriptor. Of several servers in a process only the first one's connections pass."""
+        """Of several servers in a process only the first one's connections pass."""
         first, others = self._servers[0], self._servers[1:]
         if what == 'adopt':
             first.adopt(fd)

@@ -1,0 +1,15 @@
+// The D-Bus names of a supervisor of `quicken serve` (src/serve), and where it listens for its peers:
+// DIR/HASH.serve, with DIR as socket_directory() in target.hpp says.
+#pragma once
+
+namespace quicken::serve_bus {
+
+inline constexpr char k_object[] = "/org/quicken/Serve1";
+inline constexpr char k_interface[] = "org.quicken.Serve1";
+/// Its name on the user's bus is this and its hash.
+inline constexpr char k_name_prefix[] = "org.quicken.Serve1.i";
+inline constexpr char k_suffix[] = ".serve";
+/// The error of Reload() where the new process does not serve.
+inline constexpr char k_reload_failed[] = "org.quicken.Serve1.ReloadFailed";
+
+}  // namespace quicken::serve_bus

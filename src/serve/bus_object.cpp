@@ -1,0 +1,273 @@
+#include "serve/bus_object.hpp"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "common/directory.hpp"
+#include "common/error.hpp"
+#include "common/serve_bus.hpp"
+#include "common/target.hpp"
+#include "common/version.hpp"
+
+namespace quicken::serve {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int k_names = 100;  // supervisors of one script with the same arguments
+constexpr std::chrono::seconds k_lock{5};
+
+BusObject& object(void* data) {
+    return *static_cast<BusObject*>(data);
+}
+
+/// D-Bus text is UTF-8; a path need not be.
+std::string utf8(std::string text) {
+    try {
+        [[maybe_unused]] const std::string checked = json(text).dump();
+        return text;
+    } catch (const json::type_error&) {
+        for (char& c : text) {
+            if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+        }
+        return text;
+    }
+}
+
+int get_text(sd_bus*, const char*, const char*, const char* property, sd_bus_message* reply, void* data,
+             sd_bus_error*) {
+    const Supervisor& supervisor = object(data).supervisor();
+    const std::string_view name = property;
+    std::string text = k_version;
+    if (name == "Script") text = utf8(supervisor.script());
+    if (name == "State") text = supervisor.state();
+    if (name == "LastError") text = utf8(supervisor.last_error());
+    return sd_bus_message_append(reply, "s", text.c_str());
+}
+
+int get_number(sd_bus*, const char*, const char*, const char* property, sd_bus_message* reply, void* data,
+               sd_bus_error*) {
+    const Supervisor& supervisor = object(data).supervisor();
+    const std::string_view name = property;
+    if (name == "Since") return sd_bus_message_append(reply, "t", supervisor.since());
+    if (name == "Reloads") return sd_bus_message_append(reply, "t", supervisor.reload_count());
+    return sd_bus_message_append(reply, "u", static_cast<std::uint32_t>(supervisor.pid()));
+}
+
+int get_addresses(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data,
+                  sd_bus_error*) {
+    std::vector<std::string> texts;
+    for (const std::string& address : object(data).supervisor().listeners().addresses())
+        texts.push_back(utf8(address));
+    std::vector<char*> pointers;
+    for (std::string& text : texts) pointers.push_back(text.data());
+    pointers.push_back(nullptr);
+    return sd_bus_message_append_strv(reply, pointers.data());
+}
+
+/// Answered when it is known how the reload has gone.
+int call_reload(sd_bus_message* message, void* data, sd_bus_error*) {
+    const std::shared_ptr<sd_bus_message> kept(sd_bus_message_ref(message), sd_bus_message_unref);
+    // After this: a reload that fails at once would answer in the middle of the call.
+    object(data).later([&supervisor = object(data).supervisor(), kept] {
+        supervisor.reload([kept](const std::string& error) {
+            if (error.empty()) {
+                sd_bus_reply_method_return(kept.get(), nullptr);
+            } else {
+                sd_bus_reply_method_errorf(kept.get(), serve_bus::k_reload_failed, "%s", utf8(error).c_str());
+            }
+        });
+    });
+    return 1;
+}
+
+int call_stop(sd_bus_message* message, void* data, sd_bus_error*) {
+    object(data).later([&supervisor = object(data).supervisor()] { supervisor.stop(); });
+    return sd_bus_reply_method_return(message, nullptr);
+}
+
+int call_status(sd_bus_message* message, void* data, sd_bus_error*) {
+    return sd_bus_reply_method_return(message, "s", object(data).status().c_str());
+}
+
+/// No exception passes through sd-bus: it becomes the error of the call.
+template <auto Function>
+struct Guarded;
+template <typename... Arguments, int (*Function)(Arguments...)>
+struct Guarded<Function> {
+    static int call(Arguments... arguments) noexcept {
+        try {
+            return Function(arguments...);
+        } catch (const std::exception&) {
+            return -EIO;
+        }
+    }
+};
+
+const sd_bus_vtable k_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Version", "s", Guarded<get_text>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Script", "s", Guarded<get_text>::call, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Pid", "u", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("State", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_PROPERTY("Addresses", "as", Guarded<get_addresses>::call, 0, 0),
+    SD_BUS_PROPERTY("Since", "t", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("Reloads", "t", Guarded<get_number>::call, 0, 0),
+    SD_BUS_PROPERTY("LastError", "s", Guarded<get_text>::call, 0, 0),
+    SD_BUS_METHOD("Reload", "", "", Guarded<call_reload>::call, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Stop", "", "", Guarded<call_stop>::call, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Status", "", "s", Guarded<call_status>::call, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END,
+};
+
+void check(int result, const char* attempt) {
+    if (result < 0) throw Error(attempt, "a D-Bus connection", -result);
+}
+
+bool is_ours(int socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
+std::string hash_of(const Supervisor& supervisor, const Options& options, int number) {
+    std::string text = supervisor.script();
+    for (const std::string& argument : options.arguments) text += '\0' + argument;
+    if (!options.www.empty()) text += '\0' + options.address + '\0' + std::to_string(options.port);
+    if (number > 0) text += '\0' + std::to_string(number);
+    return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
+}  // namespace
+
+BusObject::BusObject(Loop& loop, Supervisor& supervisor, const Options& options)
+    : loop_(loop), supervisor_(supervisor), options_(options) {
+    listen();
+}
+
+BusObject::~BusObject() {
+    if (!path_.empty()) unlink(path_.c_str());
+}
+
+void BusObject::listen() {
+    std::array<char, PATH_MAX> text{};
+    if (!socket_directory(environ, text.data(), text.size()))
+        throw Error("XDG_RUNTIME_DIR is not an absolute path");
+    const Directory directory = Directory::make(text.data());
+    const Fd lock = directory.lock(LOCK_EX, bus::Clock::now() + k_lock);
+    for (int number = 0; number < k_names; ++number) {
+        hash_ = hash_of(supervisor_, options_, number);
+        const std::string path = directory.path() + "/" + hash_ + serve_bus::k_suffix;
+        if (is_listening(path)) continue;
+        unlink(path.c_str());
+        if (!bind_to(path)) throw_errno("bind", path);
+        path_ = path;
+        acceptable_ = loop_.on_io(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_peer(); });
+        return;
+    }
+    throw Error("there are too many of this script");
+}
+
+bool BusObject::bind_to(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) throw Error("bind", path, ENAMETOOLONG);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    listener_ = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!listener_) return false;
+    const mode_t before = umask(0177);
+    const int bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    umask(before);
+    return bound == 0 && ::listen(listener_.get(), SOMAXCONN) == 0;
+}
+
+void BusObject::accept_peer() {
+    Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket || !is_ours(socket.get())) return;
+    Peer peer;
+    sd_bus* raw = nullptr;
+    check(sd_bus_new(&raw), "make");
+    peer.bus.reset(raw);
+    sd_id128_t id{};
+    check(sd_id128_randomize(&id), "name");
+    check(sd_bus_set_fd(raw, socket.get(), socket.get()), "attach");
+    [[maybe_unused]] const int owned = socket.release();  // by sd-bus
+    check(sd_bus_set_server(raw, 1, id), "serve");
+    check(sd_bus_start(raw), "start");
+    serve(std::move(peer));
+}
+
+/// Keeps the connection until its other end goes.
+void BusObject::serve(Peer peer) {
+    sd_bus* raw = peer.bus.get();
+    check(sd_bus_attach_event(raw, loop_.get(), SD_EVENT_PRIORITY_NORMAL), "attach");
+    sd_bus_slot* slot = nullptr;
+    check(sd_bus_add_object_vtable(raw, &slot, serve_bus::k_object, serve_bus::k_interface, k_vtable, this),
+          "add the object to");
+    peer.object.reset(slot);
+    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
+                              "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
+          "watch");
+    peer.disconnected.reset(slot);
+    peers_.push_back(std::move(peer));
+}
+
+int BusObject::peer_gone(sd_bus_message* message, void* data, sd_bus_error*) {
+    auto& peers = object(data).peers_;
+    sd_bus* gone = sd_bus_message_get_bus(message);
+    // sd-bus holds a reference to the bus while it dispatches.
+    peers.remove_if([gone](const Peer& peer) { return peer.bus.get() == gone; });
+    return 0;
+}
+
+void BusObject::publish() {
+    if (std::exchange(published_, true)) return;
+    Peer peer;
+    sd_bus* raw = nullptr;
+    if (sd_bus_open_user(&raw) < 0) return;  // no user's bus here: the socket remains
+    peer.bus.reset(raw);
+    const std::string name = serve_bus::k_name_prefix + hash_;
+    check(sd_bus_request_name_async(raw, nullptr, name.c_str(), 0, nullptr, nullptr), "name");
+    serve(std::move(peer));
+}
+
+void BusObject::later(std::function<void()> action) {
+    actions_.push_back(std::move(action));
+    later_ = loop_.after(0, [this] {
+        for (const auto& one : std::exchange(actions_, {})) one();
+    });
+}
+
+std::string BusObject::status() const {
+    const json status{{"version", k_version},
+                      {"id", hash_},
+                      {"script", supervisor_.script()},
+                      {"arguments", options_.arguments},
+                      {"directory", std::filesystem::current_path().string()},
+                      {"supervisor", getpid()},
+                      {"pid", supervisor_.pid()},
+                      {"state", supervisor_.state()},
+                      {"addresses", supervisor_.listeners().addresses()},
+                      {"activated", supervisor_.listeners().activated()},
+                      {"since", static_cast<double>(supervisor_.since()) / 1e6},
+                      {"reloads", supervisor_.reload_count()},
+                      {"last_error", supervisor_.last_error()}};
+    return status.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace quicken::serve
