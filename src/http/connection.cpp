@@ -185,6 +185,7 @@ void Connection::run_soon() {
         case Phase::answering:
             // The head of an answer in parts whose first part has not come yet.
             if (!output_.empty() && write_deadline_ == k_never) flush();
+            if (phase_ != Phase::answering) return;  // the client had gone
             if (reader_) return pump_body();
             // Nobody reads, but that the client goes is to be noticed.
             if (unused().size() < k_read_ahead) want_read();
