@@ -14,3 +14,6 @@ if(QUICKEN_SANITIZE)
   target_compile_options(quicken_hosted_flags INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
   target_link_options(quicken_hosted_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(QUICKEN_FUZZ)  # coverage is what libFuzzer is led by
+  target_compile_options(quicken_hosted_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

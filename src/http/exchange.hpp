@@ -46,6 +46,7 @@ class Exchange {
     /// Reads the body, sending 100 Continue before if that is expected. At most one of both, once. A body of
     /// more than `limit` bytes (as announced, or as it comes) is answered 413 with the text that `too_large`
     /// makes of both sizes (empty: the standard's), one that does not come 408: then `done` is not called.
+    /// After `done` its caller touches nothing of the connection, as after Application::handle().
     virtual void read_body(std::uint64_t limit,
                            std::function<std::string(std::uint64_t size, std::uint64_t limit)> too_large,
                            std::function<void(Body)> done) = 0;
@@ -72,6 +73,10 @@ class Exchange {
 
     /// Called once when the client goes before the answer is complete. On the loop's thread.
     virtual void on_gone(std::function<void()> callback) = 0;
+    /// Called once when the client has said its end before the answer is complete. Most have gone then, and
+    /// on_gone() cannot know before something is written; but one may still read. For an answer that is long
+    /// in coming and costs another something.
+    virtual void on_end(std::function<void()> callback) { static_cast<void>(callback); }
 };
 
 /// Who answers.

@@ -2,6 +2,7 @@
 // conditional requests, compression, cross-origin fields.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +26,9 @@ bool is_not_modified(const Request& request, std::string_view etag, std::optiona
 
 /// Makes a handler's 200 complete for GET and HEAD: ETag, 304, Cache-Control, gzip, Vary.
 void represent(const Request& request, Response& response, const Policy& policy);
+
+/// "max-age=N": whole seconds, not below 0.
+std::string cache_control(double max_age);
 
 /// Access-Control-* if policy.cross_origin.
 void add_cross_origin(const Request& request, Response& response, const Policy& policy);

@@ -40,9 +40,11 @@ class Server {
     /// Runs the loop on this thread until it has stopped or drained, or this thread is deposed: then false.
     bool run();
     bool on_loop() const;
-    /// The loop's thread is inside Application::handle() and will be for long: its run() returns false when
-    /// that returns, and whoever calls this has the next run() called. Any thread; the caller sees to it that
-    /// handle() does not end meanwhile (a compare-exchange of its own, about the same call).
+    /// The loop's thread is inside Application::handle(), or the callback of Exchange::read_body(), or an
+    /// action of post(), and will be for long: its run() returns false when that returns, and whoever calls
+    /// this has the next run() called, maybe before the old one has returned. Any thread, also that one
+    /// itself; the caller sees to it that the call does not end meanwhile (a compare-exchange of its own,
+    /// about the same call).
     void depose();
 
     /// Any thread: runs it on the loop's thread, soon.

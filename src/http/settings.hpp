@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace quicken::http {
 
@@ -24,7 +25,8 @@ struct Settings {
     double write_timeout = 30;   // without a byte that the client takes; closed
     double connect_timeout = 5;  // the proxy's, to its back end; 504
     double proxy_timeout = 60;   // the proxy's, without a byte from its back end; 504
-    double drain_timeout = 30;   // after a reload or stop, for requests that are being answered; closed
+    std::string server_version = "quicken";  // the field Server of answers
+    double drain_timeout = 30;  // after a reload or stop, for requests that are being answered; closed
 };
 
 }  // namespace quicken::http

@@ -53,7 +53,8 @@ class Engine:
         favicon_empty, favicon_everywhere, directory_listing, max_age, cross_origin, compress), and
         parallel (bool): False calls one handler at a time, on the thread that is in serve();
         suppress_noise (bool): no log line for 200 and 304; report_slow (seconds, 0: never; then
-        `slow(method, path, seconds, done)` is called once while it runs and once after).
+        slow(method, path, seconds, done), a value of its own here, is called once while it runs and once after);
+        debug_proxy (bool): a log line for what a proxy is asked; server_version (str): the field Server of answers.
         ValueError for an unknown name or a bad value: nothing is changed then."""
 
     def route(self, method: str, mask: str, kind: str, argc: Optional[int], handler: Callable[..., Any]) -> None:
@@ -80,9 +81,12 @@ class Engine:
         (KeyboardInterrupt comes out of it), and calls handlers where parallel is False. May be called again after stop()."""
 
     def stop(self, latency: float = 0.0) -> None:
-        """No more accepts; what is being answered is for at most `latency` seconds; then serve() returns."""
-    def drain(self, successor: int) -> None: ...
-    def adopt(self, predecessor: int) -> None: ...
+        """No more accepts; what is being answered is for at most `latency` seconds; then serve() returns. Called while
+        nobody is in serve(): the next serve() returns at once."""
+    def drain(self, successor: int) -> None:
+        """See Server::drain(); the engine owns a duplicate of the descriptor. Called while nobody is in serve(): as stop()."""
+    def adopt(self, predecessor: int) -> None:
+        """See Server::adopt(); the engine owns a duplicate. Called before serve(): then."""
     def activity(self) -> Dict[str, Any]:
         """answering, connections, seconds_idle, requests: see Server::Activity (src/http/server.hpp)."""
     def set_busy(self, delta: int) -> None:

@@ -1,0 +1,213 @@
+// See call.hpp.
+#include "http/python/call.hpp"
+
+#include "http/python/answer.hpp"
+#include "http/python/arguments.hpp"
+
+namespace quicken::http::python {
+namespace {
+
+using std::chrono::steady_clock;
+
+// A call of more than a millisecond counts 4, a quicker one takes 1 back; from 4 on, at most 16, calls are
+// made apart.
+constexpr std::chrono::milliseconds k_slow{1};
+constexpr int k_slow_weight = 4;
+constexpr int k_most_slowness = 16;
+
+void note(std::atomic<int>& slowness, steady_clock::duration taken) {
+    const int before = slowness.load(std::memory_order_relaxed);
+    const int now =
+        taken > k_slow ? std::min(before + k_slow_weight, k_most_slowness) : std::max(before - 1, 0);
+    if (now != before) {
+        slowness.store(now, std::memory_order_relaxed);
+    }
+}
+
+http::Response busy_page() {
+    http::Response response = error_page(503, {}, "Too many requests wait for an answer");
+    response.add("Retry-After", "1");
+    return response;
+}
+
+/// Python's error as an exception with its traceback; it is cleared.
+Ref take_exception() {
+    PyObject* type = nullptr;
+    PyObject* value = nullptr;
+    PyObject* trace = nullptr;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (value != nullptr && trace != nullptr) {
+        PyException_SetTraceback(value, trace);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return Ref(value);
+}
+
+}  // namespace
+
+HandlerCall::HandlerCall(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, Match match,
+                         Body body)
+    : core_(std::move(core)),
+      exchange_(std::move(exchange)),
+      match_(std::move(match)),
+      body_(std::move(body)) {}
+
+bool HandlerCall::is_slow() const {
+    return match_.route->slowness.load(std::memory_order_relaxed) >= k_slow_weight;
+}
+
+double HandlerCall::seconds() const {
+    return std::chrono::duration<double>(steady_clock::now() - since_).count();
+}
+
+void HandlerCall::run() {
+    const auto started = steady_clock::now();
+    Ref request;
+    try {
+        request = make_request(core_->script().request_type.get(), exchange_->request(), body_, *this);
+        const Ref result = invoke(request.get());
+        convert(request.get(), result.get());
+    } catch (const Raised&) {
+        failed(request.get());
+    }
+    if (request) {
+        end_request(request.get());
+        request = Ref();
+    }
+    core_->leave_if_forked();
+    note(match_.route->slowness, steady_clock::now() - started);
+}
+
+Ref HandlerCall::invoke(PyObject* request) {
+    const Ref arguments = make_arguments(exchange_->request(), match_);
+    if (body_.size > 0 && !set_json_post(exchange_->request(), body_.bytes, arguments.get())) {
+        const Ref parse = checked(PyObject_GetAttrString(request, "parse_body"));
+        checked(python::call(parse.get(), arguments.get()));
+    }
+    return checked(python::call(static_cast<PyObject*>(match_.route->handler), request, arguments.get()));
+}
+
+void HandlerCall::convert(PyObject* request, PyObject* result) {
+    if (!begun_) {
+        response_ = native_answer(match_.route->kind, result);
+    }
+    if (response_) {
+        return;
+    }
+    const Ref kind = checked(PyUnicode_FromString(match_.route->kind == Route::Kind::json ? "json" : "text"));
+    response_ =
+        answer_of(checked(python::call(core_->script().finish.get(), request, kind.get(), result)).get());
+}
+
+void HandlerCall::failed(PyObject* request) {
+    const Ref exception = take_exception();
+    broken_ = true;
+    response_.reset();
+    if (exception && request != nullptr && !core_->takes_over(exception.get())) {
+        try {
+            response_ =
+                answer_of(checked(python::call(core_->script().fail.get(), request, exception.get())).get());
+            return;
+        } catch (const Raised&) {
+            report_error(core_->script().fail.get());
+        }
+    }
+    response_ = error_page(500);
+}
+
+void HandlerCall::deliver() {
+    core_->unwatch(*this);
+    if (begun_) {
+        exchange_.reset();
+        outlet_->end(broken_);
+        return;
+    }
+    if (!response_) {
+        response_ = error_page(500, {}, "The handler has not answered");
+    }
+    core_->site().answer(*exchange_, std::move(*response_));
+    exchange_.reset();
+}
+
+void HandlerCall::refuse() {
+    core_->unwatch(*this);
+    core_->site().answer(*exchange_, busy_page());
+    exchange_.reset();
+}
+
+Outlet& HandlerCall::outlet() {
+    core_->threads().leave_loop();
+    if (outlet_ == nullptr) {
+        outlet_ = std::make_shared<Outlet>(core_->server(), exchange_, core_->over());
+    }
+    return *outlet_;
+}
+
+void HandlerCall::begin(http::Response head) {
+    Outlet& out = outlet();
+    begun_ = true;
+    out.begin(std::move(head));
+}
+
+void HandlerCall::write(std::string bytes) {
+    if (!begun_) {
+        raise(PyExc_RuntimeError, "write() before begin()");
+    }
+    bool taken = false;
+    Outlet& out = outlet();
+    unlocked([&] { taken = out.write(std::move(bytes)); });
+    if (!taken) {
+        raise(PyExc_ConnectionError, "the client has gone");
+    }
+}
+
+int HandlerCall::hijack() {
+    Outlet& out = outlet();
+    begun_ = true;
+    Fd socket;
+    unlocked([&] { socket = out.hijack(); });
+    if (!socket) {
+        raise(PyExc_ConnectionError, "the client has gone");
+    }
+    return socket.release();
+}
+
+bool FallbackCall::is_slow() const {
+    return core_->fallback_slowness().load(std::memory_order_relaxed) >= k_slow_weight;
+}
+
+void FallbackCall::run() {
+    const auto started = steady_clock::now();
+    try {
+        if (const Ref hook = Ref::borrow(core_->script().fallback.get())) {
+            const Ref result = checked(python::call(hook.get(), checked(to_text(path_)).get()));
+            if (result.get() != Py_None) {
+                const Ref path = checked(PyOS_FSPath(result.get()));
+                file_ = text_of(path.get());
+            }
+        }
+    } catch (const Raised&) {
+        report_error(core_->script().fallback.get());
+        failed_ = true;
+    }
+    core_->leave_if_forked();
+    note(core_->fallback_slowness(), steady_clock::now() - started);
+}
+
+void FallbackCall::deliver() {
+    if (failed_) {
+        core_->site().answer(*exchange_, error_page(500));
+    } else if (file_.empty() || !core_->site().files().answer_file(exchange_, file_)) {
+        core_->site().not_found(*exchange_);
+    }
+    exchange_.reset();
+}
+
+void FallbackCall::refuse() {
+    core_->site().answer(*exchange_, busy_page());
+    exchange_.reset();
+}
+
+}  // namespace quicken::http::python

@@ -1,0 +1,70 @@
+// One call of a script's handler, and of its fallback hook.
+#pragma once
+
+#include <chrono>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "http/python/core.hpp"
+#include "http/python/outlet.hpp"
+#include "http/python/request.hpp"
+
+namespace quicken::http::python {
+
+class HandlerCall final : public Work, public Sender {
+ public:
+    HandlerCall(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, Match match, Body body);
+
+    void run() override;
+    void deliver() override;
+    void refuse() override;
+    bool is_slow() const override;
+
+    void begin(http::Response head) override;
+    void write(std::string bytes) override;
+    int hijack() override;
+
+ private:
+    friend class Core;
+
+    Ref invoke(PyObject* request);
+    void convert(PyObject* request, PyObject* result);
+    void failed(PyObject* request);
+    Outlet& outlet();
+    double seconds() const;
+
+    std::shared_ptr<Core> core_;
+    std::shared_ptr<Exchange> exchange_;  // the loop's; its request is looked at in run()
+    Match match_;
+    Body body_;
+    std::shared_ptr<Outlet> outlet_;
+    std::optional<http::Response> response_;
+    bool broken_ = false;
+    bool begun_ = false;
+    std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+    bool reported_ = false;                    // the loop's
+    bool watched_ = false;                     // the loop's
+    std::list<HandlerCall*>::iterator place_;  // the loop's
+};
+
+class FallbackCall final : public Work {
+ public:
+    FallbackCall(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, std::string path)
+        : core_(std::move(core)), exchange_(std::move(exchange)), path_(std::move(path)) {}
+
+    void run() override;
+    void deliver() override;
+    void refuse() override;
+    bool is_slow() const override;
+
+ private:
+    std::shared_ptr<Core> core_;
+    std::shared_ptr<Exchange> exchange_;
+    std::string path_;
+    std::string file_;
+    bool failed_ = false;
+};
+
+}  // namespace quicken::http::python

@@ -1,0 +1,53 @@
+// How a handler sends its answer in parts, from a thread that has not the loop.
+//
+// All of its calls but those named are from the handler's thread, without
+// Python's lock; what touches the exchange is posted to the loop. So it
+// waits for the client without holding up anybody.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "http/exchange.hpp"
+#include "http/server.hpp"
+
+namespace quicken::http::python {
+
+class Outlet : public std::enable_shared_from_this<Outlet> {
+ public:
+    /// `over`: the loop has ended, nothing is sent any more; it outlives this.
+    Outlet(Server& server, std::shared_ptr<Exchange> exchange, const std::atomic<bool>& over)
+        : server_(server), exchange_(std::move(exchange)), over_(over) {}
+
+    void begin(Response head);
+    /// Blocks while more than 1 MiB waits. False: the client has gone.
+    bool write(std::string bytes);
+    /// A descriptor for the client without HTTP; none: it has gone.
+    Fd hijack();
+    /// Loop's thread; the last call.
+    void end(bool broken);
+
+ private:
+    void pump();
+    void sent(bool failed, std::uint64_t size);
+
+    Server& server_;
+    std::shared_ptr<Exchange> exchange_;  // the loop's
+    const std::atomic<bool>& over_;
+    bool pumping_ = false;   // the loop's
+    bool ending_ = false;    // the loop's
+    bool broken_ = false;    // the loop's
+    bool hijacked_ = false;  // the loop's
+
+    std::mutex mutex_;  // of what follows
+    std::condition_variable changed_;
+    std::deque<std::string> queue_;
+    std::uint64_t waiting_ = 0;  // bytes, of the queue and what is being written
+    bool gone_ = false;
+};
+
+}  // namespace quicken::http::python

@@ -1,0 +1,514 @@
+"""Workers: the protocol over a real socket, threads and forks that compute, their end, and their jobs across a reload."""
+
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+import serving
+
+TOKEN = re.compile("[0-9a-f]{40}")
+
+WORKERS = """
+import os, threading, time
+notes = []
+@server.json_get('/notes', 0)
+def get_notes(req, args):
+    return notes
+@server.json_worker('/add')
+def add(args):
+    return {'sum': args['a'] + args['b'], 'also': [None, True, float('nan'), 'é']}
+@server.json_worker('/wait')
+def wait(args):
+    time.sleep(args['seconds'])
+    return args
+@server.json_worker('/loop')
+def loop(args):
+    notes.append('begun')
+    try:
+        while True:
+            try:
+                time.sleep(0.001)
+            except Exception:
+                notes.append('an Exception')
+    except WorkerDeath:
+        notes.append('death')
+        raise
+@server.json_worker('/fail')
+def fail(args):
+    if args.get('code'):
+        raise PreventDefaultResponse(args['code'], args['text'])
+    if args.get('exit'):
+        sys.exit(3)
+    raise ValueError('one of ours')
+@server.json_worker('/long')
+def long(args):
+    return 'x' * args['size']
+@server.json_worker('/payload')
+def payload(args):
+    return args
+"""
+
+
+def dumped(**members):
+    """As json_dumps() has it."""
+    return json.dumps(members, indent=2, sort_keys=True).encode()
+
+
+class Client(serving.Case):
+    def post(self, script, mask, **body):
+        return script.ask(mask, "POST", json.dumps(body), {"Content-Type": "application/json"})
+
+    def say(self, script, mask, **body):
+        """The answer as what it means; the status has to be 200."""
+        answer = self.post(script, mask, **body)
+        self.assertEqual(200, answer.status, answer)
+        return json.loads(answer.body)
+
+    def begin(self, script, mask, **payload):
+        """The token of a job that runs."""
+        answer = self.say(script, mask, action="start", payload=payload)
+        self.assertEqual((False, True, None), (answer["done"], answer["continue"], answer["result"]), answer)
+        return answer["token"]
+
+    def compute(self, script, mask, **payload):
+        """A job's result, however long it takes."""
+        answer = self.say(script, mask, action="start", payload=payload)
+        return json.loads(answer["result"]) if answer["done"] else self.finish(script, mask, answer["token"])
+
+    def finish(self, script, mask, token, seconds=10):
+        """What its job has computed."""
+        answers = []
+
+        def ask():
+            answers.append(self.say(script, mask, action="get", token=token))
+            return not answers[-1]["continue"] or answers[-1]["done"]
+
+        self.assertTrue(harness.wait_until(ask, seconds, 0.05))
+        self.assertTrue(answers[-1]["done"], answers[-1])
+        return json.loads(answers[-1]["result"])
+
+    def get(self, script, path):
+        return json.loads(script.ask(path).body)
+
+
+@serving.both_ways
+class Protocol(Client):
+    def test_a_fast_job_is_answered_at_once_to_the_byte(self):
+        script = self.script(WORKERS + "serve()")
+        answer = self.post(script, "/add", action="start", payload={"a": 1, "b": 2})
+        token = json.loads(answer.body)["token"]
+        self.assertRegex(token, TOKEN)
+        text = json.dumps({"also": [None, True, "NaN", "é"], "sum": 3}, indent=2, sort_keys=True)
+        self.assert_answer((200, "application/json", dumped(token=token, done=True, result=text, **{"continue": False})),
+                           answer)
+
+    def test_a_slow_job_is_asked_for_and_its_result_released_once(self):
+        script = self.script(WORKERS + "serve()")
+        began = time.monotonic()
+        answer = self.post(script, "/wait", action="start", payload={"seconds": 1})
+        self.assertGreaterEqual(time.monotonic() - began, 0.1)
+        token = json.loads(answer.body)["token"]
+        running = dumped(token=token, done=False, result=None, **{"continue": True})
+        self.assert_answer((200, running), answer)
+        self.assert_answer((200, running), self.post(script, "/wait", action="get", token=token))
+        self.assertEqual({"seconds": 1}, self.finish(script, "/wait", token))
+        unknown = dumped(token=token, done=False, result=None, **{"continue": False})
+        self.assert_answer((200, unknown), self.post(script, "/wait", action="get", token=token))
+
+    def test_a_token_may_be_a_number_and_unknown(self):
+        script = self.script(WORKERS + "serve()")
+        for token in (7, "7", "0" * 40, None):
+            answer = self.say(script, "/wait", action="get", token=token)
+            self.assertEqual({"token": str(token), "done": False, "result": None, "continue": False}, answer)
+
+    def test_stop_raises_worker_death_in_the_thread(self):
+        script = self.script(WORKERS + "serve()")
+        token = self.begin(script, "/loop")
+        stopped = dumped(token=token, done=True, result=None, **{"continue": False})
+        self.assert_answer((200, stopped), self.post(script, "/loop", action="stop", token=token))
+        self.assertTrue(harness.wait_until(lambda: self.get(script, "/notes") == ["begun", "death"]),
+                        self.get(script, "/notes"))
+        self.assert_answer((200, stopped), self.post(script, "/loop", action="stop", token=token))
+        self.assertFalse(self.say(script, "/loop", action="get", token=token)["continue"])
+
+    def test_a_long_result_comes_in_pieces_each_once(self):
+        script = self.script(WORKERS + "server.max_chunk_size = 1000\nserve()")
+        answer = self.say(script, "/long", action="start", payload={"size": 2498})
+        self.assertEqual((True, True, 3), (answer["done"], answer["continue"], len(answer["result"])))
+        text = ""
+        for token in answer["result"]:
+            piece = self.post(script, "/long", action="cargo", token=token)
+            part = json.loads(piece.body)["result"]
+            self.assert_answer((200, dumped(token=token, result=part)), piece)
+            text += part
+            self.assertEqual(404, self.post(script, "/long", action="cargo", token=token).status)
+        self.assertEqual("x" * 2498, json.loads(text))
+        whole = self.say(script, "/long", action="start", payload={"size": 998})
+        self.assertEqual(1000, len(whole["result"]), "a result of that size is one piece")
+
+    def test_errors_are_answered_and_logged(self):
+        script = self.script(WORKERS + "serve()")
+        failed = self.post(script, "/fail", action="start", payload={})
+        self.assertEqual((500, "worker error"), (failed.status, failed.reason))
+        self.assertIn(b"<p>Message: worker error.</p>", failed.body)
+        self.assertTrue(script.has_logged("ValueError: one of ours"), script.log)
+        self.assertTrue(script.has_logged("in fail"), script.log)
+        own = self.post(script, "/fail", action="start", payload={"code": 418, "text": "tea"})
+        self.assertEqual((418, "tea"), (own.status, own.reason))
+        left = self.post(script, "/fail", action="start", payload={"exit": True})
+        self.assertEqual((500, "worker error"), (left.status, left.reason))
+        self.assertEqual({"seconds": 0}, self.compute(script, "/wait", seconds=0))
+
+    def test_what_is_no_request_of_the_protocol(self):
+        script = self.script(WORKERS + "serve()")
+        for body in ({}, {"action": "go"}, {"action": ["start"]}, {"action": None}):
+            self.assertEqual(400, self.post(script, "/add", **body).status, body)
+        self.assertEqual(400, script.ask("/add", "POST", "[1]", {"Content-Type": "application/json"}).status)
+        self.assertEqual(404, script.ask("/add").status)
+        self.assertEqual({}, self.compute(script, "/payload"))
+
+    def test_a_result_that_nobody_asks_for_goes(self):
+        script = self.script("import quick_server._workers\nquick_server._workers.RESULT_KEPT = 0.5\n"
+                             "quick_server._workers.CARGO_KEPT = 0.5\nserver.max_chunk_size = 1000\n"
+                             + WORKERS + "serve()")
+        token = self.begin(script, "/wait", seconds=0.2)
+        pieces = self.say(script, "/long", action="start", payload={"size": 2000})["result"]
+        time.sleep(1.2)
+        self.assertFalse(self.say(script, "/wait", action="get", token=token)["done"])
+        self.assertEqual(404, self.post(script, "/long", action="cargo", token=pieces[0]).status)
+
+    def test_at_most_so_many_at_once(self):
+        script = self.script(WORKERS + "server.max_workers = 3\nserve()")
+        tokens = [self.begin(script, "/loop") for _ in range(3)]
+        refused = self.post(script, "/loop", action="start")
+        self.assertEqual((503, "too many workers"), (refused.status, refused.reason))
+        self.say(script, "/loop", action="stop", token=tokens[0])
+        self.begin(script, "/loop")
+
+    def test_the_client_in_python(self):
+        script = self.script(WORKERS + "server.max_chunk_size = 1000\nserve()")
+        program = """
+            from quick_server import worker_request, WorkerError
+            base = 'http://localhost:%d'
+            print(worker_request(base + '/wait', {'seconds': 0.7}), len(worker_request(base + '/long', {'size': 5000})))
+            for mask, payload, more in (('/fail', {}, {}), ('/none', {}, {}), ('/loop', {}, {'timeout': 1})):
+                try:
+                    print(worker_request(base + mask, payload, **more))
+                except WorkerError as error:
+                    print(error.status, error)
+        """ % script.port
+        path = self.bed.write("client.py", program)
+        done = self.bed.run([harness.PYTHON, path], env={"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1"})
+        self.assertEqual("{'seconds': 0.7} 5000\n500 worker error\n404 Not Found\nNone timeout\n",
+                         done.stdout.decode(), done.stderr.decode())
+        self.assertTrue(harness.wait_until(lambda: "death" in self.get(script, "/notes")), "it is stopped at the end")
+
+    def test_other_requests_go_on_while_a_worker_computes(self):
+        """All of them are answered while a thread never lets the interpreter go by itself."""
+        script = self.script(WORKERS + """
+@server.json_worker('/spin')
+def spin(args):
+    while True:
+        pass
+serve()
+""")
+        token = self.begin(script, "/spin")
+        for _ in range(50):
+            self.assertEqual([], self.get(script, "/notes"))
+        self.say(script, "/spin", action="stop", token=token)
+
+
+@serving.both_ways
+class Settings(Client):
+    def test_a_soft_death_is_asked_for(self):
+        script = self.script("""
+            notes = []
+            @server.json_get('/notes', 0)
+            def get_notes(req, args):
+                return notes
+            @server.json_worker('/soft')
+            def soft(args):
+                check = get_worker_check()
+                other = threading.Thread(target=lambda: [time.sleep(.01) for _ in iter(check, False)])
+                other.start()
+                while is_worker_alive():
+                    time.sleep(0.01)
+                other.join()
+                notes.append([check(), is_worker_alive()])
+            assert is_worker_alive() and get_worker_check()()
+            serve()
+            """, head=serving.HEAD.replace("0))", "0), soft_worker_death=True)\nimport threading, time"))
+        token = self.begin(script, "/soft")
+        self.say(script, "/soft", action="stop", token=token)
+        self.assertTrue(harness.wait_until(lambda: self.get(script, "/notes") == [[False, False]]))
+
+    def test_threads_and_workers_of_the_scripts_own_making(self):
+        head = serving.HEAD.replace("server = create_server(('localhost', 0))", """
+import threading
+made = []
+def factory(*args, **kwargs):
+    made.append(kwargs.get('name'))
+    return threading.Thread(*args, **kwargs)
+class Own(DefaultWorker):
+    def handle(self, post):
+        return dict(super().handle(post), own=self.mask)
+server = create_server(('localhost', 0), thread_factory=factory, worker_constructor=Own)
+""")
+        script = self.script(WORKERS + "@server.json_get('/made', 0)\ndef get(req, args):\n    return made\nserve()",
+                             head=head)
+        answer = self.say(script, "/add", action="start", payload={"a": 1, "b": 1})
+        self.assertEqual("/add", answer["own"])
+        self.assertEqual(["worker /add 1"], [name for name in self.get(script, "/made") if name and "worker" in name])
+
+    def test_verbose_workers(self):
+        script = self.script(WORKERS + "server.verbose_workers = True\nserve()")
+        token = self.begin(script, "/loop")
+        self.say(script, "/loop", action="stop", token=token)
+        self.assertTrue(script.has_logged(f"worker /loop: {token} starts"), script.log)
+        self.assertTrue(script.has_logged(f"worker /loop: {token} is stopped"), script.log)
+
+    def test_results_are_kept_in_the_cache(self):
+        """By two processes, one after the other; not for another argument, and not when the base file has changed."""
+        text = """
+            import os
+            server.cache = QuickCache('base', quota=1, temp='cache')
+            @server.json_worker('/pid', cache_id=lambda args: args.get('id'))
+            def pid(args):
+                return os.getpid()
+            @server.json_worker('/isolated', cache_id=lambda args: args.get('id'), isolate=True)
+            def isolated(args):
+                return os.getpid()
+            serve()
+            """
+        self.bed.write("base", "one")
+        first = self.script(text)
+
+        one, isolated = self.compute(first, "/pid", id=1), self.compute(first, "/isolated", id={"a": 2})
+        first.close()
+        second = self.script(text, name="again.py")
+        self.assertEqual((one, isolated), (self.compute(second, "/pid", id=1),
+                                           self.compute(second, "/isolated", id={"a": 2})))
+        self.assertNotEqual(one, self.compute(second, "/pid", id=2))
+        self.assertNotEqual(one, self.compute(second, "/pid"), "no id: not cached")
+        self.bed.write("base", "changed")
+        self.assertNotEqual(one, self.compute(second, "/pid", id=1))
+
+
+ISOLATED = """
+import os, subprocess, threading, time
+here = os.getpid()
+seen = []
+@server.json_get('/seen', 0)
+def get_seen(req, args):
+    return seen
+@server.json_worker('/job', isolate=True)
+def job(args):
+    seen.append(1)
+    what = args.get('what')
+    if what == 'spin':
+        while True:
+            pass
+    elif what == 'c':
+        pow(7, 10 ** 8) % 10
+    elif what == 'children':
+        subprocess.Popen(['sleep', '600'])
+        if os.fork() == 0:
+            time.sleep(600)
+        time.sleep(600)
+    elif what == 'wait':
+        time.sleep(args['seconds'])
+    elif what == 'raise':
+        raise KeyError('of the job')
+    elif what == 'refuse':
+        raise PreventDefaultResponse(409, 'not now')
+    elif what == 'exit':
+        os._exit(0)
+    elif what == 'signal':
+        os.kill(os.getpid(), 11)
+    elif what == 'large':
+        return 'y' * 5000000
+    elif what == 'print':
+        print('printed by the job')
+    sockets = [fd for fd in os.listdir('/proc/self/fd') if 'socket:' in link(fd)]
+    return {'pid': os.getpid(), 'parent': os.getppid(), 'server': here, 'sockets': sockets}
+def link(fd):
+    try:
+        return os.readlink('/proc/self/fd/' + fd)
+    except OSError:
+        return ''
+"""
+
+
+def descendants(pid):
+    """Pids of all processes below that are not zombies, and zombies apart."""
+    alive, dead, level = [], [], [pid]
+    while level:
+        found = []
+        for each in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{each}/stat", "rb") as stat:
+                    state, parent = stat.read().rpartition(b") ")[2].split()[:2]
+            except OSError:
+                continue
+            if int(parent) in level:
+                (dead if state == b"Z" else alive).append(int(each))
+                found.append(int(each))
+        level = found
+    return alive, dead
+
+
+@serving.both_ways
+class Isolated(Client):
+    def server_pid(self, script):
+        return self.compute(script, "/job")["server"]
+
+    def test_it_is_another_process_without_the_servers_sockets(self):
+        script = self.script(ISOLATED + "serve()")
+        for _ in range(3):
+            result = self.compute(script, "/job")
+            self.assertNotEqual(result["pid"], result["server"])
+            self.assertEqual(result["parent"], result["server"])
+            self.assertEqual([], result["sockets"])
+        self.assertEqual([], self.get(script, "/seen"), "its memory is its own")
+        self.assertEqual(([], []), descendants(result["server"]))
+
+    def test_stop_kills_it_wherever_it_is(self):
+        script = self.script(ISOLATED + "serve()")
+        server = self.server_pid(script)
+        for what in ("spin", "c", "children"):
+            with self.subTest(what):
+                token = self.begin(script, "/job", what=what)
+                family = descendants(server)[0]
+                self.assertTrue(family, "it runs")
+                if what == "children":
+                    self.assertEqual(3, len(family), family)
+                self.say(script, "/job", action="stop", token=token)
+                self.assertTrue(harness.wait_until(lambda: not any(map(harness.process_state, family)), 5), family)
+                self.assertTrue(harness.wait_until(lambda: descendants(server) == ([], []), 5))
+
+    def test_it_ends_with_its_server(self):
+        """However that ends: SIGKILL leaves it no time to do anything."""
+        script = self.script(ISOLATED + "serve()")
+        server = self.server_pid(script)
+        self.begin(script, "/job", what="spin")
+        job = descendants(server)[0]
+        self.assertEqual(1, len(job))
+        os.kill(server, signal.SIGKILL)
+        self.assertTrue(harness.wait_until(lambda: not harness.process_state(job[0]), 5))
+
+    def test_how_it_can_fail(self):
+        script = self.script(ISOLATED + "serve()")
+        server = self.server_pid(script)
+        for what, status, reason, log in (
+                ("raise", 500, "worker error", "KeyError: 'of the job'"), ("refuse", 409, "not now", None),
+                ("exit", 500, "worker error", "ended with status 0 without a result"),
+                ("signal", 500, "worker error", "killed by signal 11")):
+            with self.subTest(what):
+                answer = self.post(script, "/job", action="start", payload={"what": what})
+                end = time.monotonic() + 5
+                while answer.status == 200 and time.monotonic() < end:
+                    answer = self.post(script, "/job", action="get", token=json.loads(answer.body)["token"])
+                self.assertEqual((status, reason), (answer.status, answer.reason))
+                self.assertTrue(log is None or script.has_logged(log), script.log)
+        self.assertEqual(([], []), descendants(server))
+
+    def test_large_results_and_output(self):
+        script = self.script(ISOLATED + "serve()")
+        self.assertEqual(5000000, len(self.compute(script, "/job", what="large")))
+        self.compute(script, "/job", what="print")
+        self.assertTrue(harness.wait_until(lambda: script.lines.count("printed by the job") == 1), script.lines)
+
+    def test_forks_among_threads_that_hold_locks(self):
+        """Threads log, import, and cache all the time: a fork has their locks as they are. None of the jobs, which do
+        the same, may wait for one of them."""
+        script = self.script(ISOLATED + """
+import importlib, logging
+cache = QuickCache(quota=1, temp='cache')
+def disturb(number):
+    while True:
+        logging.getLogger('x').debug('%d', number)
+        with cache.get_hnd(number, section='s') as hnd:
+            hnd.write('x' * 1000)
+        importlib.reload(importlib.import_module('colorsys'))
+        server.get_token_obj('t')['n'] = number
+        msg('disturbed')
+        print('disturbed', flush=True)
+for number in range(3):
+    threading.Thread(target=disturb, args=(number,), daemon=True).start()
+@server.json_worker('/busy', isolate=True)
+def busy(args):
+    import colorsys, logging
+    logging.getLogger('x').debug('y')
+    with cache.get_hnd(args['n'], section='s') as hnd:
+        hnd.write('z')
+    server.get_token_obj('t')['n'] = -1
+    print('job', flush=True)
+    msg('job {0}', args['n'])
+    return args['n']
+server.token_file = 'tokens.db'
+serve()
+""")
+        answers = []
+
+        def ask(first):
+            for number in range(first, first + 25):
+                answers.append(self.compute(script, "/busy", n=number))
+
+        threads = [threading.Thread(target=ask, args=(100 * each,)) for each in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(100, len(answers), [line for line in script.log if "disturbed" not in line][-40:])
+
+
+class Reload(Client):
+    """`quicken serve` alone: a successor serves while the jobs of its predecessor go on."""
+
+    served = True
+
+    def edited(self, script):
+        """The script's new process serves."""
+        before = self.get(script, "/pid")
+        with open(self.bed.path("site.py"), "a") as file:
+            file.write("# edited\n")
+        self.assertTrue(harness.wait_until(lambda: self.get(script, "/pid") != before, 20, 0.1), script.log)
+        return before
+
+    def test_jobs_go_on_and_their_results_are_had(self):
+        script = self.script(ISOLATED + """
+server.max_chunk_size = 1000
+@server.json_get('/pid', 0)
+def pid(req, args):
+    return os.getpid()
+@server.json_worker('/wait')
+def wait(args):
+    time.sleep(args['seconds'])
+    return [os.getpid(), 'x' * args.get('size', 0)]
+serve()
+""")
+        old = self.get(script, "/pid")
+        thread = self.begin(script, "/wait", seconds=3)
+        fork = self.begin(script, "/job", what="wait", seconds=3)
+        spins = self.begin(script, "/job", what="spin")
+        long = self.begin(script, "/wait", seconds=0.5, size=1500)
+        self.assertEqual(old, self.edited(script))
+        self.say(script, "/job", action="stop", token=spins)
+        self.assertEqual(old, self.finish(script, "/wait", thread)[0])
+        self.assertEqual(old, self.finish(script, "/job", fork)["server"])
+        self.assertTrue(harness.process_state(old), "it stays as long as it has results")
+        pieces = self.say(script, "/wait", action="get", token=long)["result"]
+        text = "".join(self.say(script, "/wait", action="cargo", token=piece)["result"] for piece in pieces)
+        self.assertEqual([old, "x" * 1500], json.loads(text))
+        self.assertTrue(harness.wait_until(lambda: not harness.process_state(old), 10), "nothing keeps it any more")
+        self.assertFalse(self.say(script, "/wait", action="get", token=thread)["continue"])
+
+
+if __name__ == "__main__":
+    harness.main()
