@@ -77,14 +77,26 @@ bool StaticFiles::answer_special(const Client& client, std::string_view path) {
     if (found == specials_.end()) return false;
     const FileRules::Special& special = *found->second;
     if (!special.path.empty() && special.type.empty()) return answer_file(client, special.path);
-    if (!special.path.empty()) {  // what is in memory has the type that its name means
-        const OpenFile opened = open_file(special.path);
-        if (opened.kind == FileKind::busy) return answer_busy(client), true;
-        if (opened.kind != FileKind::regular) return false;
-        answer_large(client, opened, special.type);
+    if (!special.path.empty()) return answer_typed(client, special);
+    answer_content(client, special.content, special.type.empty() ? types_.of(special.name) : special.type);
+    return true;
+}
+
+// Not from memory: what is there has the type that its name means.
+bool StaticFiles::answer_typed(const Client& client, const FileRules::Special& special) {
+    const OpenFile opened = open_file(special.path);
+    if (opened.kind == FileKind::busy) {
+        answer_busy(client);
         return true;
     }
-    answer_content(client, special.content, special.type.empty() ? types_.of(special.name) : special.type);
+    if (opened.kind != FileKind::regular) return false;
+    const auto kept = std::make_shared<KeptFile>();
+    kept->identity = opened.identity;
+    kept->fd = opened.fd;
+    kept->type = special.type;
+    const std::uint64_t size = kept->identity.size;
+    kept->varies = rules_.policy.compress && size <= k_pack_most && pays_to_compress(kept->type, size);
+    answer_large(client, kept);
     return true;
 }
 
