@@ -94,9 +94,16 @@ std::shared_ptr<void> Loop::after(double seconds, std::function<void()> action) 
 }
 
 void Loop::wake() {
-    if (inside_) return;
-    inside_ = true;
-    asio::post(*context_, [this] { leave(); });
+    if (!inside_) post_leave();
+}
+
+void Loop::post_leave() {
+    if (std::exchange(posted_, true)) return;
+    asio::post(*context_, [this] {
+        posted_ = false;
+        enter();
+        leave();
+    });
 }
 
 void Loop::soon(Task& task) {
@@ -136,11 +143,14 @@ bool Loop::run_one_queued() {
 }
 
 void Loop::leave() {
-    for (;;) {
+    // What is queued may queue itself again: a stream whose peer is fast must not keep all others waiting.
+    constexpr int k_turn = 64;
+    for (int i = 0;; ++i) {
         if (!on_loop()) throw Deposed();
-        if (!run_one_queued()) break;
+        if (i == k_turn || !run_one_queued()) break;
     }
     inside_ = false;
+    if (!actions_.empty() || first_ != nullptr) post_leave();
 }
 
 void Loop::settle(const std::function<void()>& last) {

@@ -73,8 +73,8 @@ class Loop {
     void soon(Task& task);
     void soon(std::function<void()> action);
 
-    /// Around every callback of Asio that is the engine's. leave() goes on with what is queued and throws if
-    /// this thread has been deposed: nothing may follow it.
+    /// Around every callback of Asio that is the engine's. leave() goes on with what is queued, for a while,
+    /// and throws if this thread has been deposed: nothing may follow it.
     void enter() { inside_ = true; }
     void leave();
 
@@ -90,6 +90,7 @@ class Loop {
     struct Deposed {};
 
     void wake();
+    void post_leave();
     void remove(Task& task);
     bool run_one_queued();
 
@@ -97,6 +98,7 @@ class Loop {
     std::unique_ptr<Guard> guard_;
     std::atomic<const void*> leader_ = nullptr;  // an address of that thread alone
     bool inside_ = false;                        // leave() is still to come
+    bool posted_ = false;                        // it is posted
     Task* first_ = nullptr;
     Task* last_ = nullptr;
     std::deque<std::function<void()>> actions_;

@@ -104,9 +104,9 @@ class Peer:
 
 
 class Server:
-    def __init__(self, *options, pass_fds=(), before=None):
+    def __init__(self, *options, pass_fds=(), before=None, stderr=None):
         self.process = subprocess.Popen([ECHO, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        pass_fds=pass_fds, preexec_fn=before)
+                                        pass_fds=pass_fds, preexec_fn=before, stderr=stderr)
         self.port = int(self.process.stdout.readline().split()[1])
 
     def connect(self):
@@ -572,8 +572,11 @@ class Sending(Case):
 
         thread = threading.Thread(target=read_slowly)
         thread.start()
-        time.sleep(3)
-        self.assertLess(len(peer.all()), 100000000)
+        # What its kernel still holds may reach the client long after: the log says when the engine has left it.
+        sizes = {line.split()[1]: int(line.split()[4]) for line in (self.server.line(), self.server.line())}
+        self.assertLess(sizes["/bytes/100000000"], 100000000)
+        self.assertEqual(sizes["/bytes/40000000"], 40000000)
+        peer.sock.close()
         thread.join()
         self.assertEqual(slow_answer, [40000000])
 
@@ -660,13 +663,10 @@ class Loops(Case):
 
     def test_no_descriptors_left(self):
         """No connection waits for ever, no CPU time is spent, and it recovers."""
-        # UBSan's check of virtual tables itself needs a descriptor.
-        with tempfile.NamedTemporaryFile("w") as quiet:
-            quiet.write("vptr_check:*\n")
-            quiet.flush()
-            os.environ["UBSAN_OPTIONS"] = f"suppressions={quiet.name}"
-            server = self.start(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
-            del os.environ["UBSAN_OPTIONS"]
+        # UBSan's check of virtual tables needs a descriptor too, and says much that is not so: a finding of
+        # AddressSanitizer is still seen by the exit status.
+        server = self.start(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
+                            stderr=subprocess.DEVNULL)
         held = [self.connect(server) for _ in range(60)]
         ended = 0
         before = self.cpu(server)
