@@ -252,7 +252,7 @@ class Each(unittest.TestCase):
 
 # Random values, and cases of which each has its own way through the serializer; the measure is Python's json.
 JSON_PROGRAM = r"""
-import collections, enum, math, random
+import collections, enum, math, random, struct
 def expected(value): return json.dumps(value, indent=2, sort_keys=True)
 def check(value, as_value=None):
     assert _engine.json_dumps(value) == expected(value if as_value is None else as_value), repr(value)[:200]
@@ -275,6 +275,10 @@ def value(draw, depth):
     return items if kind == 9 else tuple(items)
 draw = random.Random(7)
 for _ in range(5000): check(value(draw, 5))
+floats = [struct.unpack('d', draw.getrandbits(64).to_bytes(8, 'little'))[0] for _ in range(20000)]
+floats += [draw.uniform(1e-5, 1e-3) for _ in range(2000)] + [draw.uniform(1e14, 1e17) for _ in range(2000)]
+floats += [float(power) for power in range(53)] + [10.0 ** power for power in range(-30, 30)] + [round(draw.uniform(0, 1e4), 2) for _ in range(2000)]
+check([number for number in floats if math.isfinite(number)])
 class Level(enum.IntEnum): LOW = 1
 class Text(str): pass
 class Number(float):
