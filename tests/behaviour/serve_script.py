@@ -1,13 +1,14 @@
 """What a quick_server script does beside serving: messages, restarts, exit statuses, shutdown, the command loop.
 
-Scripts run in a process of their own here (QUICKEN_DISABLE); what `quicken serve` makes of them is told by
-Plain, where the same scripts are started without it, and by the real scripts at the end.
+Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and
+the real ones at the end, which run both ways.
 """
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,7 +53,8 @@ class Messages(serving.Case):
             """)
         self.assertEqual(["site.py (4): first", "site.py (10): fourth"], script.log)
         with open(self.bed.path("by_path")) as by_path, open(self.bed.path("by_file")) as by_file:
-            self.assertEqual("site.py (4): first\nsite.py (6): second\nsite.py (8): third\n", by_path.read() + by_file.read())
+            self.assertEqual("site.py (4): first\nsite.py (6): second\nsite.py (8): third\n",
+                             by_path.read() + by_file.read())
 
     def test_debug(self):
         text = "debug(lambda: msg('called') or 'text')"
@@ -97,7 +99,8 @@ class Restart(serving.Case):
 
     def test_without_setup(self):
         """It executes itself at its end, after all that the script has for that."""
-        script = self.script("import atexit\natexit.register(print, 'atexit')\n" + harness.dedent(self.TEXT), head=self.HEAD)
+        script = self.script("import atexit\natexit.register(print, 'atexit')\n" + harness.dedent(self.TEXT),
+                             head=self.HEAD)
         script.ask("/")
         script.type("restart")
         script.wait_for_port()
@@ -209,6 +212,20 @@ class Ending(serving.Case):
         self.assertEqual(0, script.end(), script.log)
         self.assertEqual(["the server has been closed"], script.lines)
 
+    def test_all_interfaces(self):
+        """'' is every address of IPv4; the real socket is there to be seen."""
+        script = self.script("""
+            server = create_server(('', 0))
+            print(server.server_address[0], server.fileno() == server.socket.fileno(), flush=True)
+            server.add_text_get_mask('/', lambda req, args: req.client_address[0])
+            serve()
+            """)
+        self.assertEqual("0.0.0.0 True", script.lines[0])
+        for address in ("127.0.0.1", "127.0.0.2"):
+            done = subprocess.run(["curl", "-sS", "-m", "5", "--interface", address, f"http://{address}:{script.port}/"],
+                                  capture_output=True)
+            self.assertEqual(address.encode(), done.stdout, done)
+
     def test_port_taken(self):
         script = self.script("create_server(server.server_address)", wait=False)
         self.assertEqual(1, script.end())
@@ -230,7 +247,8 @@ class CommandLoop(serving.Case):
 
     def test_pipe(self):
         script = self.script(self.TEXT)
-        script.type("# comment", "", "add user joe", "add user", "under_score", "own name 1 2", "no such", "help", "quit")
+        script.type("# comment", "", "add user joe", "add user", "under_score", "own name 1 2", "no such", "help",
+                    "quit")
         self.assertEqual(0, script.end())
         self.assertEqual(["added joe", "own ['1', '2']"], script.lines[1:])
         log = "\n".join(script.log)
@@ -279,8 +297,8 @@ class CommandLoop(serving.Case):
 class CommandLine(serving.Case):
     """python -m quick_server"""
 
-    def start(self, *arguments):
-        env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1"})
+    def start(self, *arguments, disabled="1"):
+        env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": disabled})
         process = subprocess.Popen([harness.PYTHON, "-m", "quick_server", *arguments], env=env, cwd=self.bed.work,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.stdout.close)
@@ -301,8 +319,21 @@ class CommandLine(serving.Case):
             self.assertEqual(0, process.wait(10))
             self.assertIs(logged, "GET /x.txt" in process.stderr.read())
 
+    def test_handed_over(self):
+        """To the program that serves files without an interpreter."""
+        self.bed.write("x.txt", "content")
+        with socket.create_server(("localhost", 0)) as taken:
+            port = taken.getsockname()[1]
+        process = self.start("-p", str(port), disabled=None)
+        arguments = ["curl", "-sS", "-m", "5", "--retry", "20", "--retry-connrefused", f"http://localhost:{port}/x.txt"]
+        self.assertEqual(b"content", subprocess.run(arguments, capture_output=True).stdout)
+        self.assertIn("quicken-serve", os.readlink(f"/proc/{process.pid}/exe"))
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
     def test_wrong_usage(self):
-        for arguments, text in ((["--www", "nowhere"], "there is no directory nowhere"), (["-p", "70000"], "is no port"),
+        for arguments, text in ((["--www", "nowhere"], "there is no directory nowhere"),
+                                (["-p", "70000"], "is no port"),
                                 (["-p", "x"], "invalid int value"), (["extra"], "unrecognized arguments")):
             process = self.start(*arguments)
             self.assertEqual(2, process.wait(10))

@@ -12,10 +12,11 @@ with open(sys.argv[1]) as file:
 engine = {name: float(eval(value.replace("ULL", ""))) for name, value in LINES}
 
 with open(sys.argv[2]) as file:
-    TREE = ast.parse(file.read())
-assigned = {node.targets[0].id: node.value for node in TREE.body
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
-script = {name: float(value) for name, value in eval(compile(ast.Expression(assigned["LIMITS"]), "", "eval")).items()}
+    CLASS = next(node for node in ast.parse(file.read()).body if getattr(node, "name", "") == "Settings")
+script = {}
+for node in CLASS.body:
+    if isinstance(node, ast.Assign) and node.targets[0].id in engine:
+        script[node.targets[0].id] = float(eval(compile(ast.Expression(node.value.args[0]), "", "eval")))
 script["max_body"] = float(50 << 20)  # max_file_size, as the description has it
 
 assert len(engine) > 10, engine

@@ -14,7 +14,7 @@
     server.serve_forever()
 
 The interface is that of the package of this name, of its versions 0.4.11 and 0.10.0 at once. See quicken-serve(1).
-Importing it starts no thread, opens nothing, and asks neither clock nor random numbers: a template of quicken can do it.
+Importing it starts no thread, opens nothing, and asks neither clock nor random numbers: a template of quicken can.
 """
 
 from quick_server._cache import QuickCache

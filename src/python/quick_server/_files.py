@@ -56,6 +56,13 @@ def _keep_mirrored(source: str, target: str, known: Any) -> None:
             known = now
 
 
+def _resolving(hook: Callable[[str], Optional[str]], absolute: Callable[..., str]) -> Callable[[str], Optional[str]]:
+    def resolve(path: str) -> Optional[str]:
+        file = hook(path)
+        return None if file is None else absolute(file)
+    return resolve
+
+
 class Files:
     _engine: Engine
     absolute: Callable[..., str]
@@ -116,8 +123,4 @@ class Files:
 
     def set_file_fallback_hook(self, hook: Optional[Callable[[str], Optional[str]]]) -> None:
         """Called with the path where there is no handler, file or proxy for it; returns a file to send, or None."""
-        self._engine.set_fallback(None if hook is None else lambda path: self._fallback(hook, path))
-
-    def _fallback(self, hook: Callable[[str], Optional[str]], path: str) -> Optional[str]:
-        file = hook(path)
-        return None if file is None else self.absolute(file)
+        self._engine.set_fallback(None if hook is None else _resolving(hook, self.absolute))

@@ -1,8 +1,8 @@
 """From `python3 script.py` to `quicken serve script.py`: the same process, by exec, before anything is served.
 
-What the script has done until then is done once more. It is not done where `quicken serve` would not run the same: for -c, standard
-input, -m, under a debugger, where something else than the script itself asks for the server (a test that imports
-it), where the user does not want it or there is no quicken. Then the script serves in its own process, by
+What the script has done until then is done once more. It is left alone where `quicken serve` would not run the same:
+for -c, standard input, -m, under a debugger, where something else than the script itself asks for the server (a test
+that imports it), where the user does not want it or there is no quicken. Then the script serves in its own process, by
 the same engine. This is no circle: a script under a supervisor is known by its environment.
 """
 
@@ -23,7 +23,7 @@ def _is_scripts_own_call() -> bool:
     while frame is not None:
         module = str(frame.f_globals.get('__name__')).split('.')[0]
         frozen = frame.f_code.co_filename.startswith('<frozen importlib')
-        ours = module == __package__ or frozen or frame.f_code.co_name == '<module>'
+        ours = module in (__package__, 'runpy') or frozen or frame.f_code.co_name == '<module>'
         if not (ours or frame.f_globals is names):
             return False
         frame = frame.f_back  # type: ignore[assignment]
@@ -44,8 +44,8 @@ def _import_client() -> Any:
     """The modules that know quicken's client and this process's command line; None if they are not installed."""
     sys.path.insert(0, _PACKAGES)
     try:
-        from instastart import _command_line  # type: ignore[import-not-found]
-        from quicken import _client  # type: ignore[import-not-found]
+        from instastart import _command_line
+        from quicken import _client
     except ImportError:
         return None
     finally:

@@ -70,7 +70,7 @@ def for_engine(handler: Handler, before: List[Middleware]) -> Handler:
     return call
 
 
-def finish(request: QuickServerRequestHandler, kind: str, result: Any) -> Answer:
+def finish(request: Any, kind: str, result: Any) -> Answer:
     """The answer of what a handler has returned; None if it has answered by itself."""
     if request.answered:
         request.close_raw()
@@ -115,10 +115,10 @@ def _text_body(value: Any) -> Union[bytes, BinaryIO]:
         return value
     with value:
         content = value.read()
-    return content.encode('utf-8') if isinstance(content, str) else content
+    return content.encode('utf-8') if isinstance(content, str) else bytes(content)
 
 
-def fail(request: QuickServerRequestHandler, error: BaseException) -> Answer:
+def fail(request: Any, error: BaseException) -> Answer:
     """The answer for what a handler has raised; None if it has answered by itself, or begun to."""
     if not isinstance(error, PreventDefaultResponse):
         report_error('%s %s' % (request.command, request.path), error)

@@ -1,8 +1,7 @@
 """Messages of the script and of the server: msg() and where it goes.
 
-What may be set is read from the package itself each time, so that `quick_server.LONG_MSG = False` works as well as an
-environment or an option of a script that changes it later. A message is one write, so that those of several threads
-do not mix.
+LONG_MSG and MSG_STDERR are read from the package each time, so that `quick_server.LONG_MSG = False` holds from
+then on. A message is one write, so that those of several threads do not mix.
 """
 
 import os

@@ -160,7 +160,7 @@ class Reader:
         name = head.get_param('name', header='content-disposition')
         if name is None:
             raise MultipartError('multipart body with a part that has no name')
-        name = email.utils.collapse_rfc2231_value(name)  # type: ignore[arg-type]
+        name = email.utils.collapse_rfc2231_value(name)
         if head.get('content-transfer-encoding', 'binary').lower() not in ('7bit', '8bit', 'binary'):
             raise MultipartError('multipart body with an unknown transfer encoding in part "%s"' % name)
         if 'content-type' in head:
@@ -178,4 +178,4 @@ class Reader:
             result = SpooledFile(self._file.fileno(), begin, end - begin)
         result.filename = head.get_filename() or ''
         result.content_type = str(head['content-type'])
-        return result  # type: ignore[return-value]
+        return result

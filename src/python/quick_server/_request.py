@@ -9,7 +9,7 @@ import http.client
 import http.cookies
 import io
 import socket
-from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Optional, Tuple
 
 from quick_server import _body, _engine
 from quick_server._log import server_msg
@@ -117,7 +117,8 @@ class QuickServerRequestHandler(_engine.Request):
         if self._status is not None and not self.answered:
             self.end_headers()
         if self.answered:
-            (self.write if self._raw is None else self._raw.sendall)(data)
+            send = self.write if self._raw is None else self._raw.sendall  # type: Callable[[bytes], None]
+            send(data)
             return
         self.answered = self.is_special = True
         self._raw = socket.socket(fileno=self.hijack())
@@ -136,8 +137,9 @@ class QuickServerRequestHandler(_engine.Request):
 
     def send_cookie(self, name: str, value: str, **attributes: Any) -> None:
         """Sets a cookie with the answer, whoever makes that. Attributes are those of http.cookies.Morsel, with "_" for
-        "-": path, domain, max_age (seconds), expires, secure, httponly, samesite. http.cookies.CookieError for a bad name or attribute."""
-        cookie = http.cookies.SimpleCookie()  # type: http.cookies.SimpleCookie
+        "-": path, domain, max_age (seconds), expires, secure, httponly, samesite. http.cookies.CookieError for a bad
+        name or attribute."""
+        cookie = http.cookies.SimpleCookie()  # type: http.cookies.SimpleCookie[str]
         cookie[name] = value
         for attribute, setting in attributes.items():
             cookie[name][attribute.replace('_', '-')] = setting

@@ -1,8 +1,9 @@
 """How a script begins anew, and with which status it ends.
 
-Under `quicken serve` the supervisor starts a successor, and this process drains. Otherwise a process whose script has called
-setup_restart() ends with the restart's exit code, and its parent, which does nothing else, starts it again; without
-that the process executes itself. Both happen at the very end, when all that the script has for its own end has run.
+Under `quicken serve` the supervisor starts a successor, and this process drains. Otherwise a process whose script has
+called setup_restart() ends with the restart's exit code, and its parent, which does nothing else, starts it again;
+without that the process executes itself. Both happen at the very end, when all that the script has for its own end has
+run.
 """
 
 import atexit

@@ -15,7 +15,7 @@ import threading
 import weakref
 from socket import getfqdn
 from socket import socket as Socket
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Optional, Sequence, Tuple
 
 from quick_server import (_engine, _handlers, _hand_over, _log, _prompt, _restart, _shutdown, _sockets,
                           _supervisor)
@@ -55,7 +55,7 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         self._supervisor = _supervisor.connect()
         self._stop_lock = threading.Lock()
         self._is_done = self._is_serving = self._has_successor = self._restarts = False
-        self._invalid_paths = frozenset()  # type: frozenset[str]
+        self._invalid_paths = frozenset()  # type: FrozenSet[str]
         self.thread_factory = thread_factory or threading.Thread
         request_type = type('QuickServerRequestHandler', (QuickServerRequestHandler,), {'server': self})
         self._engine = _engine.Engine(request_type, _handlers.finish, _handlers.fail, self._log)

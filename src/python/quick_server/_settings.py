@@ -11,15 +11,6 @@ from quick_server._engine import Engine
 
 ForEngine = Callable[['Settings', Any], Dict[str, Any]]
 
-# Limits of src/http/settings.hpp with their defaults, in bytes, numbers, seconds.
-LIMITS = {
-    'max_target': 8 << 10, 'max_header': 32 << 10, 'max_fields': 100, 'max_chunk_line': 256, 'spool_size': 1 << 20,
-    'max_connections': 20000, 'max_pending': 1000, 'handshake_timeout': 10.0, 'header_timeout': 10.0,
-    'body_timeout': 20.0, 'body_min_rate': 100.0, 'idle_timeout': 75.0, 'write_timeout': 30.0, 'connect_timeout': 5.0,
-    'proxy_timeout': 60.0, 'drain_timeout': 30.0,
-}  # type: Dict[str, Union[int, float]]
-
-
 class Setting:
     """An attribute with a default; `for_engine` makes of a value what the engine is told."""
 
@@ -84,6 +75,24 @@ class Settings:
     cache = Setting(None)                                            # for workers with a cache_id
     verbose_workers = Setting(False)
 
+    # Limits of the engine, see src/http/settings.hpp: bytes, numbers, seconds
+    max_target = Setting(8 << 10, _number('max_target'))
+    max_header = Setting(32 << 10, _number('max_header'))
+    max_fields = Setting(100, _number('max_fields'))
+    max_chunk_line = Setting(256, _number('max_chunk_line'))
+    spool_size = Setting(1 << 20, _number('spool_size'))
+    max_connections = Setting(20000, _number('max_connections'))
+    max_pending = Setting(1000, _number('max_pending'))
+    handshake_timeout = Setting(10.0, _number('handshake_timeout'))
+    header_timeout = Setting(10.0, _number('header_timeout'))
+    body_timeout = Setting(20.0, _number('body_timeout'))
+    body_min_rate = Setting(100.0, _number('body_min_rate'))
+    idle_timeout = Setting(75.0, _number('idle_timeout'))
+    write_timeout = Setting(30.0, _number('write_timeout'))
+    connect_timeout = Setting(5.0, _number('connect_timeout'))
+    proxy_timeout = Setting(60.0, _number('proxy_timeout'))
+    drain_timeout = Setting(30.0, _number('drain_timeout'))
+
     def _set_up_settings(self) -> None:
         self._values = {}  # type: Dict[str, Any]
         self.base_path = os.getcwd()
@@ -95,13 +104,3 @@ class Settings:
     def absolute(self, path: Union[str, 'os.PathLike[str]']) -> str:
         """A path of the script's, which is relative to base_path."""
         return os.path.abspath(os.path.join(self.base_path, os.fspath(path)))
-
-
-def _add_limits() -> None:
-    for name, default in LIMITS.items():
-        setting = Setting(default, _number(name))
-        setting.__set_name__(Settings, name)
-        setattr(Settings, name, setting)
-
-
-_add_limits()

@@ -24,4 +24,4 @@ def listen(address: str, port: int) -> socket.socket:
 def address_of(listener: socket.socket) -> Address:
     """Where it listens; of a Unix socket its path and 0."""
     name = listener.getsockname()  # type: Any
-    return (name, 0) if isinstance(name, (str, bytes)) else name[:2]
+    return (name, 0) if isinstance(name, (str, bytes)) else (name[0], name[1])

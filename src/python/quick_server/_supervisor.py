@@ -1,8 +1,9 @@
 """The script's end of what is said with the supervisor of `quicken serve` (src/serve/protocol.hpp).
 
-One thread receives, from create_server() on; it never runs code of the script: commands and completions have threads of their own. Any thread
-sends: a packet is sent whole or not at all. Answers to `listen` go through a queue to the one thread that waits for
-them. When the supervisor has gone, what is being answered is finished, and serve_forever() returns.
+One thread receives, from create_server() on; it never runs code of the script: commands and completions have threads of
+their own. Any thread sends: a packet is sent whole or not at all. Answers to `listen` go through a queue to the one
+thread that waits for them. When the supervisor has gone, what is being answered is finished, and serve_forever()
+returns.
 
 A child that the script forks has neither the thread nor, at once after the fork, the descriptor: the supervisor sees
 the script's end when the script ends.
@@ -79,6 +80,10 @@ class Supervisor:
         self._servers.remove(server)
         if by_itself and not self._servers:
             self._say({'do': 'leaving', 'restart': restart})
+
+    def busy(self) -> None:
+        """This process drains, and has reasons to go on."""
+        self._say({'do': 'busy'})
 
     def restart(self) -> None:
         self._say({'do': 'restart'})
@@ -169,7 +174,8 @@ class Supervisor:
     def _complete(self, message: Message) -> None:
         words, size = [], 0  # type: List[str], int
         for server in self._servers[:1]:
-            for word in server.complete_command(message.get('line', ''), message.get('begin', 0), message.get('end', 0)):
+            line, begin, end = message.get('line', ''), message.get('begin', 0), message.get('end', 0)
+            for word in server.complete_command(line, begin, end):
                 size += 6 * len(word) + 4
                 if size < PACKET // 2:
                     words.append(word)
@@ -177,7 +183,8 @@ class Supervisor:
 
     def _activity(self) -> Message:
         every = [server.activity() for server in list(self._servers)]
-        total = {name: sum(each[name] for each in every) for name in ('answering', 'connections', 'requests', 'workers')}
+        names = ('answering', 'connections', 'requests', 'workers')
+        total = {name: sum(each[name] for each in every) for name in names}
         return dict(total, seconds_idle=min((each['seconds_idle'] for each in every), default=0.0))
 
     def _tell_activity(self, message: Message) -> None:
