@@ -8,9 +8,7 @@ import concurrent.futures
 import glob
 import http.client
 import json
-import math
 import os
-import random
 import signal
 import socket
 import ssl
@@ -19,13 +17,15 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
 
 PACKAGE = os.path.join(harness.PREFIX, "libexec", "quicken", "python", "quick_server")
 PYTHONS = [harness.PYTHON] + sorted(
-    python for version in range(8, 14) for python in glob.glob(os.path.expanduser(f"~/.pyenv/versions/3.{version}.*/bin/python3")))
+    python for version in range(8, 14)
+    for python in glob.glob(os.path.expanduser(f"~/.pyenv/versions/3.{version}.*/bin/python3")))
 
 PROGRAM = r"""
 import json, os, signal, socket, ssl, subprocess, sys, threading, time
@@ -37,7 +37,8 @@ class Request(_engine.Request):
     def parse_body(self, args):
         if self.body() == b'bad': raise ValueError('a bad body')
         body = self.body()
-        args['post'] = {'body': body.decode() if isinstance(body, bytes) else len(body.read()), 'kind': type(body).__name__}
+        content = body.decode() if isinstance(body, bytes) else len(body.read())
+        args['post'] = {'body': content, 'kind': type(body).__name__}
 
 def page(status, text): return (status, '', [('Content-Type', 'text/plain')], text.encode())
 def finish(request, kind, result):
@@ -74,7 +75,8 @@ def spin(request, args):
 def keep(request, args): kept.append(request); return 'kept'
 def recall(request, args):
     old = kept[-1]
-    return [old.path, old.command, old.requestline, list(old.client_address)[0], dict(old.fields()).get('X-Mark'), old.secure,
+    return [old.path, old.command, old.requestline, old.client_address[0],
+            dict(old.fields()).get('X-Mark'), old.secure,
             old.request_version, type(old.body()).__name__]
 def stream(request, args):
     request.answered = True
@@ -109,13 +111,16 @@ def fork_back(request, args):
     return 'from the parent'
 def run(request, args): return subprocess.run(['cat', '/proc/self/status'], stdout=subprocess.PIPE).stdout.decode()
 def fails(request, args): raise [ValueError('wrong'), SystemExit(3), KeyboardInterrupt()][int(args['query']['n'])]
-def file(request, args): return (200, '', [('Content-Type', 'text/x-file')], open(sys.argv[1] + '/_engine.abi3.so', 'rb'))
+def file(request, args):
+    return (200, '', [('Content-Type', 'text/x-file')], open(sys.argv[1] + '/_engine.abi3.so', 'rb'))
 def interval(request, args): return sys.getswitchinterval()
 def threads(request, args): return threading.active_count()
 
 route = engine.route
-for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': where, '/sleep': sleep, '/spin': spin, '/keep': keep,
-                      '/recall': recall, '/stream': stream, '/flood': flood, '/raw': raw, '/fork': fork, '/fork_back': fork_back,
+for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': where, '/sleep': sleep, '/spin': spin,
+                      '/keep': keep,
+                      '/recall': recall, '/stream': stream, '/flood': flood, '/raw': raw, '/fork': fork,
+                      '/fork_back': fork_back,
                       '/run': run, '/fails': fails, '/interval': interval, '/threads': threads}.items():
     route('GET', mask, 'json', None, handler)
 for method in ('POST', 'PUT', 'DELETE'): route(method, '/body', 'json', None, echo)
@@ -161,7 +166,6 @@ class Server:
         if not line:
             raise AssertionError(self.process.communicate()[1])
         self.port = int(line)
-        self.scheme = http.client.HTTPConnection
 
     def connect(self, timeout=30):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
@@ -252,7 +256,7 @@ class Each(unittest.TestCase):
 
 # Random values, and cases of which each has its own way through the serializer; the measure is Python's json.
 JSON_PROGRAM = r"""
-import collections, enum, math, random
+import collections, enum, math, random, struct
 def expected(value): return json.dumps(value, indent=2, sort_keys=True)
 def check(value, as_value=None):
     assert _engine.json_dumps(value) == expected(value if as_value is None else as_value), repr(value)[:200]
@@ -261,7 +265,8 @@ def fails(value, error):
     except error: return
     raise AssertionError(repr(value)[:200])
 def text(draw):
-    return ''.join(draw.choice(['a', 'Z', '"', '\\', '\n', '\0', '\x1f', '\x7f', '\x80', 'é', '€', '\ud800', '😀', '/', ' '])
+    return ''.join(draw.choice(['a', 'Z', '"', '\\', '\n', '\0', '\x1f', '\x7f', '\x80', 'é', '€', '\ud800', '😀', '/',
+                                ' '])
                    for _ in range(draw.randrange(8)))
 def value(draw, depth):
     kind = draw.randrange(11 if depth else 7)
@@ -275,13 +280,20 @@ def value(draw, depth):
     return items if kind == 9 else tuple(items)
 draw = random.Random(7)
 for _ in range(5000): check(value(draw, 5))
+floats = [struct.unpack('d', draw.getrandbits(64).to_bytes(8, 'little'))[0] for _ in range(20000)]
+floats += [draw.uniform(1e-5, 1e-3) for _ in range(2000)] + [draw.uniform(1e14, 1e17) for _ in range(2000)]
+floats += [float(power) for power in range(53)] + [10.0 ** power for power in range(-30, 30)]
+floats += [round(draw.uniform(0, 1e4), 2) for _ in range(2000)]
+check([number for number in floats if math.isfinite(number)])
 class Level(enum.IntEnum): LOW = 1
 class Text(str): pass
 class Number(float):
     def __repr__(self): return 'never'
 nan, inf = math.nan, math.inf
-check(Text('a')); check([Number(1.5)]); check({Text('b'): 1, 'a': 2}); check({1: 'a', 2: 'b'}); check({True: 1}); check({None: 1})
-check([Level.LOW]); check(collections.OrderedDict(b=1, a=2)); check(2**64); check(-2**63); check(-0.0); check(1e16); check(1e-5)
+check(Text('a')); check([Number(1.5)]); check({Text('b'): 1, 'a': 2}); check({1: 'a', 2: 'b'})
+check({True: 1}); check({None: 1})
+check([Level.LOW]); check(collections.OrderedDict(b=1, a=2)); check(2**64)
+check(-2**63); check(-0.0); check(1e16); check(1e-5)
 check([]); check({}); check(()); check([[], {}, ()]); check('\ud800'); check({'\ud800': 1, '\uffff': 2, '😀': 3})
 check(nan, 'NaN'); check([inf, {'a': -inf}], ['Infinity', {'a': '-Infinity'}]); check({1: nan}, {1: 'NaN'})
 check([Number(nan), (Text('x'), inf)], ['NaN', ['x', 'Infinity']])
@@ -356,7 +368,8 @@ class Requests(unittest.TestCase):
             self.assertEqual((args["post"], args["files"]), ({"body": "plain", "kind": "bytes"}, {}))
             self.assertEqual(args["query"], {"a": "b"})
         kind = {"Content-Type": "application/json; charset=UTF-8"}
-        self.assertEqual(self.server.json("/body", "POST", ' [1, {"a": "\u00e9"}]\n'.encode(), kind)["post"], [1, {"a": "\u00e9"}])
+        post = self.server.json("/body", "POST", ' [1, {"a": "\u00e9"}]\n'.encode(), kind)["post"]
+        self.assertEqual(post, [1, {"a": "\u00e9"}])
         self.assertEqual(self.server.json("/body", "POST", "[1] x", kind)["post"]["body"], "[1] x")
         self.assertEqual(self.server.json("/body", "POST", "")["post"], {})
         self.assertEqual(self.server.json("/body", "POST", iter([b"ab", b"cd"]))["post"]["body"], "abcd")
@@ -383,7 +396,7 @@ class Requests(unittest.TestCase):
     def test_etag(self):
         response, _ = self.server.ask("/text")
         tag = response.getheader("ETag")
-        self.assertEqual(tag, "%x" % __import__("zlib").crc32("h\xe9".encode()))
+        self.assertEqual(tag, "%x" % zlib.crc32("h\xe9".encode()))
         response, content = self.server.ask("/text", headers={"If-None-Match": tag})
         self.assertEqual((response.status, content), (304, b""))
 
@@ -416,7 +429,8 @@ class Requests(unittest.TestCase):
         self.server.ask("/keep?a=%20", headers={"X-Mark": "m"})
         for _ in range(50):
             self.server.ask("/text?" + "y" * 500)  # what would take the place of a request that is not copied
-        self.assertEqual(self.server.json("/recall"), ["/keep?a=%20", "GET", "GET /keep?a=%20 HTTP/1.1", "127.0.0.1", "m", False,
+        self.assertEqual(self.server.json("/recall"), ["/keep?a=%20", "GET", "GET /keep?a=%20 HTTP/1.1",
+                                                       "127.0.0.1", "m", False,
                                                        "HTTP/1.1", "bytes"])
 
     def test_keep_alive_and_pipelining(self):
@@ -437,7 +451,8 @@ class Requests(unittest.TestCase):
 class CrossOrigin(unittest.TestCase):
     def test_preflight(self):
         with Server(configure={"cross_origin": True}) as server:
-            response, content = server.ask("/text", "OPTIONS", headers={"Origin": "http://x", "Access-Control-Request-Headers": "X-A"})
+            headers = {"Origin": "http://x", "Access-Control-Request-Headers": "X-A"}
+            response, content = server.ask("/text", "OPTIONS", headers=headers)
             self.assertEqual((response.status, content), (200, b""))
             self.assertEqual(response.getheader("Access-Control-Max-Age"), "600")
             self.assertEqual(response.getheader("Access-Control-Allow-Methods"), "GET, POST, PUT, DELETE, HEAD")
@@ -613,8 +628,8 @@ class Tls(unittest.TestCase):
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()
         cls.pem = os.path.join(cls.directory.name, "both.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout",
-                        cls.pem, "-out", cls.pem + ".crt"], check=True, capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", cls.pem, "-out", cls.pem + ".crt"], check=True, capture_output=True)
         with open(cls.pem, "a") as both, open(cls.pem + ".crt") as certificate:
             both.write(certificate.read())
 
@@ -656,11 +671,13 @@ class Wrong(unittest.TestCase):
         program = """
 import sys; sys.path.insert(0, sys.argv[1]); import _engine
 engine = _engine.Engine(_engine.Request, len, len, len)
-for values in [{'nothing': 1}, {'max_body': -1}, {'max_body': 'x'}, {'idle_timeout': float('nan')}, {'white': 'abc'}, {'favicon': 3},
+for values in [{'nothing': 1}, {'max_body': -1}, {'max_body': 'x'}, {'idle_timeout': float('nan')}, {'white': 'abc'},
+               {'favicon': 3},
                {'server_version': 'a\\r\\nb'}]:
     try: engine.configure(**values); print('taken', values)
     except ValueError: pass
-engine.configure(max_body=5, idle_timeout=1, white=['*.html'], favicon='/x', cross_origin=True, parallel=True, server_version='x/1')
+engine.configure(max_body=5, idle_timeout=1, white=['*.html'], favicon='/x', cross_origin=True, parallel=True,
+                 server_version='x/1')
 for kind in [int, 'x']:
     try: _engine.Engine(kind, len, len, len); print('made')
     except TypeError: pass

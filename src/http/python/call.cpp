@@ -47,12 +47,8 @@ Ref take_exception() {
 
 }  // namespace
 
-HandlerCall::HandlerCall(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, Match match,
-                         Body body)
-    : core_(std::move(core)),
-      exchange_(std::move(exchange)),
-      match_(std::move(match)),
-      body_(std::move(body)) {}
+HandlerCall::HandlerCall(Core& core, std::shared_ptr<Exchange> exchange, Match match, Body body)
+    : core_(core), exchange_(std::move(exchange)), match_(std::move(match)), body_(std::move(body)) {}
 
 bool HandlerCall::is_slow() const {
     return match_.route->slowness.load(std::memory_order_relaxed) >= k_slow_weight;
@@ -66,14 +62,14 @@ void HandlerCall::run() {
     const auto started = steady_clock::now();
     Ref request;
     try {
-        request = make_request(core_->script().request_type.get(), exchange_->request(), body_, *this);
+        request = make_request(core_.script().request_type.get(), exchange_->request(), body_, *this);
         const Ref result = invoke(request.get());
         convert(request.get(), result.get());
     } catch (const Raised&) {
         failed(request.get());
     } catch (const std::exception& error) {
         // Not Python's: no memory for a large answer, most likely.
-        core_->log(std::string("an answer could not be made: ") + error.what());
+        core_.log(std::string("an answer could not be made: ") + error.what());
         broken_ = true;
         response_ = error_page(500);
     }
@@ -81,7 +77,7 @@ void HandlerCall::run() {
         end_request(request.get());
         request = Ref();
     }
-    core_->leave_if_forked();
+    core_.leave_if_forked();
     note(match_.route->slowness, steady_clock::now() - started);
 }
 
@@ -103,27 +99,30 @@ void HandlerCall::convert(PyObject* request, PyObject* result) {
     }
     const Ref kind = checked(PyUnicode_FromString(match_.route->kind == Route::Kind::json ? "json" : "text"));
     response_ =
-        answer_of(checked(python::call(core_->script().finish.get(), request, kind.get(), result)).get());
+        answer_of(checked(python::call(core_.script().finish.get(), request, kind.get(), result)).get());
 }
 
 void HandlerCall::failed(PyObject* request) {
     const Ref exception = take_exception();
     broken_ = true;
     response_.reset();
-    if (exception && request != nullptr && !core_->takes_over(exception.get())) {
+    if (exception && request != nullptr && !core_.takes_over(exception.get())) {
         try {
             response_ =
-                answer_of(checked(python::call(core_->script().fail.get(), request, exception.get())).get());
+                answer_of(checked(python::call(core_.script().fail.get(), request, exception.get())).get());
             return;
         } catch (const Raised&) {
-            report_error(core_->script().fail.get());
+            report_error(core_.script().fail.get());
         }
     }
     response_ = error_page(500);
 }
 
 void HandlerCall::deliver() {
-    core_->unwatch(*this);
+    if (core_.over()) {
+        return;  // the engine is being taken down
+    }
+    core_.unwatch(*this);
     if (begun_) {
         exchange_.reset();
         outlet_->end(broken_);
@@ -132,20 +131,20 @@ void HandlerCall::deliver() {
     if (!response_) {
         response_ = error_page(500, {}, "The handler has not answered");
     }
-    core_->site().answer(*exchange_, std::move(*response_));
+    core_.site().answer(*exchange_, std::move(*response_));
     exchange_.reset();
 }
 
 void HandlerCall::refuse() {
-    core_->unwatch(*this);
-    core_->site().answer(*exchange_, busy_page());
+    core_.unwatch(*this);
+    core_.site().answer(*exchange_, busy_page());
     exchange_.reset();
 }
 
 Outlet& HandlerCall::outlet() {
-    core_->threads().leave_loop();
+    core_.threads().leave_loop();
     if (outlet_ == nullptr) {
-        outlet_ = std::make_shared<Outlet>(core_->server(), exchange_, core_->over());
+        outlet_ = std::make_shared<Outlet>(core_.server(), exchange_, core_.over());
     }
     return *outlet_;
 }
@@ -180,13 +179,13 @@ int HandlerCall::hijack() {
 }
 
 bool FallbackCall::is_slow() const {
-    return core_->fallback_slowness().load(std::memory_order_relaxed) >= k_slow_weight;
+    return core_.fallback_slowness().load(std::memory_order_relaxed) >= k_slow_weight;
 }
 
 void FallbackCall::run() {
     const auto started = steady_clock::now();
     try {
-        if (const Ref hook = Ref::borrow(core_->script().fallback.get())) {
+        if (const Ref hook = Ref::borrow(core_.script().fallback.get())) {
             const Ref result = checked(python::call(hook.get(), checked(to_text(path_)).get()));
             if (result.get() != Py_None) {
                 const Ref path = checked(PyOS_FSPath(result.get()));
@@ -194,24 +193,27 @@ void FallbackCall::run() {
             }
         }
     } catch (const Raised&) {
-        report_error(core_->script().fallback.get());
+        report_error(core_.script().fallback.get());
         failed_ = true;
     }
-    core_->leave_if_forked();
-    note(core_->fallback_slowness(), steady_clock::now() - started);
+    core_.leave_if_forked();
+    note(core_.fallback_slowness(), steady_clock::now() - started);
 }
 
 void FallbackCall::deliver() {
+    if (core_.over()) {
+        return;
+    }
     if (failed_) {
-        core_->site().answer(*exchange_, error_page(500));
-    } else if (file_.empty() || !core_->site().files().answer_file(exchange_, file_)) {
-        core_->site().not_found(*exchange_);
+        core_.site().answer(*exchange_, error_page(500));
+    } else if (file_.empty() || !core_.site().files().answer_file(exchange_, file_)) {
+        core_.site().not_found(*exchange_);
     }
     exchange_.reset();
 }
 
 void FallbackCall::refuse() {
-    core_->site().answer(*exchange_, busy_page());
+    core_.site().answer(*exchange_, busy_page());
     exchange_.reset();
 }
 

@@ -15,7 +15,7 @@ namespace quicken::http::python {
 
 class HandlerCall final : public Work, public Sender {
  public:
-    HandlerCall(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, Match match, Body body);
+    HandlerCall(Core& core, std::shared_ptr<Exchange> exchange, Match match, Body body);
 
     void run() override;
     void deliver() override;
@@ -35,7 +35,7 @@ class HandlerCall final : public Work, public Sender {
     Outlet& outlet();
     double seconds() const;
 
-    std::shared_ptr<Core> core_;
+    Core& core_;                          // lives: whoever runs or delivers has it
     std::shared_ptr<Exchange> exchange_;  // the loop's; its request is looked at in run()
     Match match_;
     Body body_;
@@ -51,8 +51,8 @@ class HandlerCall final : public Work, public Sender {
 
 class FallbackCall final : public Work {
  public:
-    FallbackCall(std::shared_ptr<Core> core, std::shared_ptr<Exchange> exchange, std::string path)
-        : core_(std::move(core)), exchange_(std::move(exchange)), path_(std::move(path)) {}
+    FallbackCall(Core& core, std::shared_ptr<Exchange> exchange, std::string path)
+        : core_(core), exchange_(std::move(exchange)), path_(std::move(path)) {}
 
     void run() override;
     void deliver() override;
@@ -60,7 +60,7 @@ class FallbackCall final : public Work {
     bool is_slow() const override;
 
  private:
-    std::shared_ptr<Core> core_;
+    Core& core_;  // lives: whoever runs or delivers has it
     std::shared_ptr<Exchange> exchange_;
     std::string path_;
     std::string file_;

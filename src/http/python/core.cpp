@@ -57,13 +57,13 @@ void report_error(PyObject* about) {
 
 Core::Core(Script& script)
     : script_(script),
-      site_(*this, config_.settings),
       log_({[this](const std::string& lines) {
                 if (!python::call(script_.log.get(), to_text(lines).get())) {
                     report_error(script_.log.get());
                 }
             },
             [this](const Log::Slow& slow) { tell_slow(slow); }}),
+      site_(*this, config_.settings),
       threads_(site_.server(), config_.settings,
                {[this] { start_thread("handlers", [](Core& core) { core.threads_.work(); }); },
                 [this](bool short_turns) { set_interval(short_turns); }}) {}
@@ -154,8 +154,7 @@ void Core::abandon() {
 }
 
 void Core::call(std::shared_ptr<Exchange> exchange, Match match, http::Body body) {
-    auto work = std::make_shared<HandlerCall>(shared_from_this(), std::move(exchange), std::move(match),
-                                              std::move(body));
+    auto work = std::make_shared<HandlerCall>(*this, std::move(exchange), std::move(match), std::move(body));
     if (config_.report_slow > 0) {
         watch(*work);
     }
@@ -163,7 +162,7 @@ void Core::call(std::shared_ptr<Exchange> exchange, Match match, http::Body body
 }
 
 void Core::fallback(std::shared_ptr<Exchange> exchange, std::string path) {
-    threads_.submit(std::make_shared<FallbackCall>(shared_from_this(), std::move(exchange), std::move(path)));
+    threads_.submit(std::make_shared<FallbackCall>(*this, std::move(exchange), std::move(path)));
 }
 
 void Core::log(std::string line) {

@@ -93,18 +93,19 @@ class Core final : public Handlers, public std::enable_shared_from_this<Core> {
 
     Script& script_;
     Config config_;  // the loop's, once started
-    Site site_;
+    // Before the site: what the server still holds when it is destroyed may look at them.
     Log log_;
-    Threads threads_;
     std::list<HandlerCall*> watched_;  // the loop's
-    std::shared_ptr<void> watch_timer_;
-    std::atomic<int> fallback_slowness_{0};
     std::atomic<bool> over_{false};
+    std::atomic<bool> abandoned_{false};
+    std::atomic<int> fallback_slowness_{0};
+    Site site_;
+    std::shared_ptr<void> watch_timer_;
+    Threads threads_;
     std::vector<PyObject*> python_threads_;  // owned; with Python's lock
     Ref usual_interval_;
     Ref pending_;  // exception for serve()
     pthread_t serving_{};
-    std::atomic<bool> abandoned_{false};
 };
 
 /// Says on sys.stderr what Python's error is, and clears it.

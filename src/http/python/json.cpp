@@ -171,15 +171,23 @@ class Writer {
         } else if (std::isinf(number)) {
             out_ += number > 0 ? "\"Infinity\"" : "\"-Infinity\"";
         } else {
-            char* text = PyOS_double_to_string(number, 'r', 0, Py_DTSF_ADD_DOT_0, nullptr);
-            if (text == nullptr) {
-                PyErr_Clear();
-                return false;
-            }
-            out_ += text;
-            PyMem_Free(text);
+            finite(number);
         }
         return true;
+    }
+
+    /// As float.__repr__: the shortest digits that read back as the same number; with an exponent below 1e-4
+    /// and from 1e16 on, else with a point.
+    void finite(double number) {
+        const double size = std::fabs(number);
+        const bool fixed = size == 0 || (size >= 1e-4 && size < 1e16);
+        char text[40];
+        const auto end = std::to_chars(text, text + sizeof text, number,
+                                       fixed ? std::chars_format::fixed : std::chars_format::scientific);
+        out_.append(text, end.ptr);
+        if (fixed && std::find(text, end.ptr, '.') == end.ptr) {
+            out_ += ".0";
+        }
     }
 
     template <typename Body>
