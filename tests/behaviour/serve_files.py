@@ -73,10 +73,10 @@ class Served(unittest.TestCase):
         """All that comes for these bytes until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
             connection.sendall(text)
-            received = b""
+            received = bytearray()
             while part := connection.recv(1 << 16):
                 received += part
-            return received
+            return bytes(received)
 
 
 def start(directory, *arguments, port=0, **options):
@@ -202,10 +202,10 @@ class Files(Served):
             connection.connect(("127.0.0.1", self.port))
             connection.sendall(b"GET /slow.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             time.sleep(0.5)
-            received = b""
+            received = bytearray()
             while part := connection.recv(1 << 20):
                 received += part
-        self.assertEqual(LARGE * 8, received.partition(b"\r\n\r\n")[2])
+        self.assertTrue(received.endswith(b"\r\n\r\n" + LARGE * 8), len(received))
 
     def test_a_file_that_shrinks_while_it_is_sent_cuts_the_connection(self):
         path = self.write("shrinks.bin", LARGE * 16)
@@ -215,7 +215,7 @@ class Files(Served):
             connection.settimeout(20)
             connection.connect(("127.0.0.1", self.port))
             connection.sendall(b"GET /shrinks.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-            received = connection.recv(1000)
+            received = bytearray(connection.recv(1000))
             os.truncate(path, 1 << 20)
             while part := connection.recv(1 << 20):
                 received += part
@@ -551,11 +551,11 @@ class Program(unittest.TestCase):
             connection.settimeout(20)
             connection.connect(("127.0.0.1", port))
             connection.sendall(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
-            received = connection.recv(1000)
+            received = bytearray(connection.recv(1000))
             server.terminate()
             while part := connection.recv(1 << 20):
                 received += part
-        self.assertEqual(LARGE * 16, received.partition(b"\r\n\r\n")[2])
+        self.assertTrue(received.endswith(b"\r\n\r\n" + LARGE * 16), len(received))
         self.assertEqual(0, server.wait(10))
 
     def test_a_second_signal_does_not_wait(self):

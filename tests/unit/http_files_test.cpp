@@ -331,8 +331,6 @@ BOOST_AUTO_TEST_CASE(a_large_file_is_not_held_open_for_long) {
         if (removed) {
             fs::remove(bed.directory / "www/l.bin");
         } else {
-            bed.pass_time();
-            BOOST_CHECK(is_open());
             std::this_thread::sleep_for(std::chrono::milliseconds(1100));
         }
         bed.pass_time();
