@@ -1,5 +1,12 @@
 // Requests that another server answers: streamed both ways, with keep-alive to
 // the back end; an Upgrade (websocket) becomes a tunnel.
+//
+// Host is the back end's own, the client's is in X-Forwarded-Host; a Location
+// below a rule's URL becomes one below its name. A body has no limit here, as
+// nothing of it is kept: the back end has its own. A client that ends while it
+// waits is taken for gone, as by nginx: its back end is let go. The certificate
+// of an https back end is checked by the system's store. More than 20 proxies
+// (Via) are 508: one that forwards to itself comes to an end.
 #pragma once
 
 #include <memory>
