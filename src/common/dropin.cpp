@@ -53,25 +53,6 @@ std::size_t printable_length(std::string_view text) {
     return 0;
 }
 
-std::string double_percent(std::string_view text) {
-    std::string result;
-    for (const char c : text) {
-        result.append(c == '%' ? 2U : 1U, c);
-    }
-    return result;
-}
-
-std::string c_escape(std::string_view text) {
-    std::string result;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        const bool is_outer_space = c == ' ' && (i == 0 || i + 1 == text.size());
-        const bool is_plain = c >= 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '\'' && !is_outer_space;
-        result += is_plain ? std::string(1, c) : hex_escape(c);
-    }
-    return result;
-}
-
 std::string c_unescape(std::string_view text) {
     std::string result;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -86,34 +67,8 @@ std::string c_unescape(std::string_view text) {
     return result;
 }
 
-/// For ExecStart=, systemd.service(5), "Command lines": quoted, specifiers
-/// escaped, and with ":" no variable is replaced.
-std::string exec_start(const std::string& program) {
-    return ":\"" + double_percent(c_escape(program)) + "\"";
-}
-
 std::string directory_of(const std::string& runtime_directory, const std::string& unit) {
     return unit_directory(runtime_directory) + "/" + unit + ".d";
-}
-
-std::optional<std::string> read_file(const std::string& path) {
-    const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!fd) {
-        return std::nullopt;
-    }
-    std::string content(k_max_content, '\0');
-    const ssize_t size = ::read(fd.get(), content.data(), content.size());
-    if (size < 0) {
-        return std::nullopt;
-    }
-    content.resize(static_cast<std::size_t>(size));
-    return content;
-}
-
-void make_directory(const std::string& path, mode_t mode) {
-    if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
-        throw_errno("make the directory", path);
-    }
 }
 
 /// A reader sees the old content or the new, never a part.
@@ -138,14 +93,59 @@ void replace_file(const std::string& path, std::string_view content) {
     }
 }
 
-/// True if there was other content.
-bool update(const std::string& directory, const std::string& content) {
+}  // namespace
+
+std::string double_percent(std::string_view text) {
+    std::string result;
+    for (const char c : text) {
+        result.append(c == '%' ? 2U : 1U, c);
+    }
+    return result;
+}
+
+std::string c_escape(std::string_view text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        const bool is_outer_space = c == ' ' && (i == 0 || i + 1 == text.size());
+        const bool is_plain = c >= 0x20 && c < 0x7f && c != '\\' && c != '"' && c != '\'' && !is_outer_space;
+        result += is_plain ? std::string(1, c) : hex_escape(c);
+    }
+    return result;
+}
+
+std::string quoted(const std::string& word) {
+    return "\"" + double_percent(c_escape(word)) + "\"";
+}
+
+void make_directory(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
+        throw_errno("make the directory", path);
+    }
+}
+
+std::optional<std::string> content(const std::string& directory) {
+    const std::string path = directory + k_file;
+    const Fd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) {
+        return std::nullopt;
+    }
+    std::string text(k_max_content, '\0');
+    const ssize_t size = ::read(fd.get(), text.data(), text.size());
+    if (size < 0) {
+        return std::nullopt;
+    }
+    text.resize(static_cast<std::size_t>(size));
+    return text;
+}
+
+bool update(const std::string& directory, const std::string& text) {
     make_directory(directory, 0755);
-    const auto before = read_file(directory + k_file);
-    if (before == content) {
+    const auto before = content(directory);
+    if (before == text) {
         return false;
     }
-    replace_file(directory + k_file, content);
+    replace_file(directory + k_file, text);
     return before.has_value();
 }
 
@@ -156,18 +156,16 @@ void remove_directory(const std::string& path) {
     ::rmdir(path.c_str());
 }
 
-std::string value_of(const std::string& content, std::string_view key) {
+std::string value_of(const std::string& text, std::string_view key) {
     const std::string start = std::string("\n").append(key).append("=");
-    const std::size_t section = content.find("\n[X-Quicken]\n");
-    const std::size_t at = section == std::string::npos ? section : content.find(start, section);
+    const std::size_t section = text.find("\n[X-Quicken]\n");
+    const std::size_t at = section == std::string::npos ? section : text.find(start, section);
     if (at == std::string::npos) {
         return {};
     }
     const std::size_t begin = at + start.size();
-    return c_unescape(std::string_view(content).substr(begin, content.find('\n', begin) - begin));
+    return c_unescape(std::string_view(text).substr(begin, text.find('\n', begin) - begin));
 }
-
-}  // namespace
 
 std::string socket_unit(std::string_view id) {
     return "quicken@" + std::string(id) + ".socket";
@@ -203,17 +201,17 @@ bool write(const std::string& runtime_directory, std::string_view id, const Subj
     const bool socket_changed = update(directory_of(runtime_directory, socket_unit(id)), unit);
     const bool service_changed =
         update(directory_of(runtime_directory, service_unit(id)),
-               unit + "\n[Service]\nExecStart=\nExecStart=" + exec_start(server) + "\n" + about);
+               unit + "\n[Service]\nExecStart=\nExecStart=:" + quoted(server) + "\n" + about);
     return socket_changed || service_changed;
 }
 
 std::optional<Subject> read(const std::string& runtime_directory, std::string_view id) {
-    const auto content = read_file(directory_of(runtime_directory, service_unit(id)) + k_file);
-    if (!content) {
+    const auto text = content(directory_of(runtime_directory, service_unit(id)));
+    if (!text) {
         return std::nullopt;
     }
-    return Subject{value_of(*content, "What"), value_of(*content, "Name"), value_of(*content, "Directory"),
-                   value_of(*content, "Interpreter")};
+    return Subject{value_of(*text, "What"), value_of(*text, "Name"), value_of(*text, "Directory"),
+                   value_of(*text, "Interpreter")};
 }
 
 void remove(const std::string& runtime_directory, std::string_view id) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 namespace quicken {
 namespace {
@@ -142,6 +143,43 @@ bool Manager::is_loaded(const std::string& unit) {
 
 void Manager::reload() {
     call(*bus_, "reload the user's service manager", "Reload", "");
+}
+
+std::vector<std::string> Manager::unit_path() {
+    bus::ErrorReply error;
+    char** raw = nullptr;
+    const int result =
+        sd_bus_get_property_strv(bus_.get(), k_name, k_object, k_manager, "UnitPath", error.get(), &raw);
+    if (result < 0) {
+        throw bus::CallError("ask for the paths of units", *error.get(), result);
+    }
+    std::vector<std::string> paths;
+    for (char** path = raw; path != nullptr && *path != nullptr; ++path) {
+        paths.emplace_back(*path);
+        std::free(*path);
+    }
+    std::free(raw);
+    return paths;
+}
+
+bool Manager::has_file(const std::string& unit) {
+    try {
+        call(*bus_, "GetUnitFileState " + unit, "GetUnitFileState", "s", unit.c_str());
+    } catch (const bus::CallError& error) {
+        if (error.code() == ENOENT || error.name() == "org.freedesktop.DBus.Error.FileNotFound") {
+            return false;
+        }
+        throw;
+    }
+    return true;
+}
+
+void Manager::enable(const std::string& unit, bool runtime) {
+    call(*bus_, "enable " + unit, "EnableUnitFiles", "asbb", 1, unit.c_str(), runtime ? 1 : 0, 0);
+}
+
+void Manager::disable(const std::string& unit, bool runtime) {
+    call(*bus_, "disable " + unit, "DisableUnitFiles", "asb", 1, unit.c_str(), runtime ? 1 : 0);
 }
 
 std::vector<Manager::Unit> Manager::list(const std::vector<std::string>& patterns) {

@@ -52,6 +52,14 @@ class Manager {
     void reset_failed(const std::string& unit);
     bool is_loaded(const std::string& unit);
     void reload();
+    /// Where it looks for unit files, in this order.
+    std::vector<std::string> unit_path();
+    /// Is there a unit file of that name?
+    bool has_file(const std::string& unit);
+    /// Makes or removes the links that [Install] asks for; until the manager ends, if `runtime`. A reload is
+    /// due.
+    void enable(const std::string& unit, bool runtime);
+    void disable(const std::string& unit, bool runtime);
     std::vector<Unit> list(const std::vector<std::string>& patterns);
 
  private:

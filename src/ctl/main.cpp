@@ -13,6 +13,7 @@
 #include "ctl/original.hpp"
 #include "ctl/preload.hpp"
 #include "ctl/quicken_help.hpp"
+#include "ctl/serve.hpp"
 
 namespace quicken::ctl {
 namespace {
@@ -29,6 +30,7 @@ struct Options {
     std::string learning;  // "on" or "off"
     WrapOptions wrap;
     PreloadOptions preload;
+    ServeOptions serve;
 };
 
 std::string instance_error(const std::string& text) {
@@ -191,6 +193,67 @@ void add_preload(CLI::App& app, Options& options) {
     }
 }
 
+void add_enable(CLI::App& enable, ServeOptions& serve) {
+    enable.get_option("SCRIPT")->required();
+    enable.add_option("-p,--port", serve.ports, "listen at this port of localhost")
+        ->type_name("PORT")
+        ->allow_extra_args(false)
+        ->check(CLI::Range(1, 65535));
+    enable.add_option("-a,--address", serve.addresses, "... at this address")
+        ->type_name("HOST:PORT")
+        ->allow_extra_args(false);
+    enable.add_option("--unix", serve.paths, "... at this Unix socket")
+        ->type_name("PATH")
+        ->allow_extra_args(false);
+    enable.add_option("--name", serve.name, "of its units; default: the script's")->type_name("NAME");
+    enable.add_option("--idle", serve.idle, "seconds until it ends unasked; default: 300; 0: never")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, 1e9));
+    enable.add_option("--python", serve.python, "the Python that runs it")->type_name("INTERPRETER");
+    enable.add_option("--python-option", serve.python_options, "... with this option")
+        ->type_name("OPTION")
+        ->allow_extra_args(false);
+    enable.add_option("--set", serve.settings, "a limit, as of quicken serve")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    enable.footer("Arguments of the script come after `--`.");
+}
+
+/// A command about one that is served; its name is the action.
+CLI::App& add_serve_action(CLI::App& parent, const std::string& name, const std::string& about,
+                           ServeOptions& serve) {
+    CLI::App* action = parent.add_subcommand(name, about);
+    action->get_formatter()->column_width(32);
+    action->footer("");
+    if (name != "list") {
+        action->add_option("SCRIPT", serve.script, "its path, the name of its units, or its id")
+            ->type_name("")
+            ->check(empty_error);
+    }
+    action->final_callback([&serve, action] { serve.action = action->get_name(); });
+    return *action;
+}
+
+void add_serve(CLI::App& app, Options& options) {
+    CLI::App* command =
+        app.add_subcommand("serve", "what `quicken serve` serves, and by systemd at the first request")
+            ->group("Commands");
+    command->get_formatter()->column_width(32);
+    command->footer("");
+    command->require_subcommand(1);
+    ServeOptions& serve = options.serve;
+    add_enable(add_serve_action(*command, "enable", "have systemd start it at its first request", serve),
+               serve);
+    add_serve_action(*command, "disable", "no longer, and end it", serve).get_option("SCRIPT")->required();
+    add_serve_action(*command, "status", "state, addresses, last error", serve)
+        .add_flag("--json", serve.json, "one JSON object");
+    add_serve_action(*command, "stop", "let it answer what it has begun, and end", serve);
+    add_serve_action(*command, "reload", "start it anew without losing a request", serve);
+    add_serve_action(*command, "list", "all that are served or would be", serve)
+        .add_flag("--json", serve.json, "one JSON array");
+    add_serve_action(app, "reload", "the same as serve reload", serve).group("Commands");
+}
+
 void build(CLI::App& app, Options& options) {
     app.get_formatter()->column_width(32);
     app.get_formatter()->label("SUBCOMMAND", "COMMAND");
@@ -224,6 +287,7 @@ void build(CLI::App& app, Options& options) {
     add_command(app, "list", "all servers, and sockets that would start one", options)
         .add_flag("--json", options.json, "one JSON array");
     add_wrap(app, options);
+    add_serve(app, options);
 }
 
 int run_command(const std::string& name, const Options& options) {
@@ -235,6 +299,9 @@ int run_command(const std::string& name, const Options& options) {
     }
     if (name == "preload") {
         return preload(options.preload);
+    }
+    if (name == "serve" || name == "reload") {
+        return serve(options.serve);
     }
     Place place = Place::find(environ);
     if (name == "list") {
@@ -268,14 +335,16 @@ int finish(std::string_view program, int status) {
     return status == 0 ? k_failed : status;
 }
 
-/// Of verify: what comes after `--` is none of our business. Returns how many are left.
+/// Of verify and serve: what comes after `--` is none of our business. Returns how many are left.
 int take_program_arguments(int argc, char** argv, Options& options) {
-    if (std::string_view(argv[1]) != "verify") {
+    const std::string_view command = argv[1];
+    if (command != "verify" && command != "serve") {
         return argc;
     }
+    auto& arguments = command == "verify" ? options.verify.arguments : options.serve.arguments;
     for (int i = 2; i < argc; ++i) {
         if (std::string_view(argv[i]) == "--") {
-            options.verify.arguments.assign(argv + i + 1, argv + argc);
+            arguments.assign(argv + i + 1, argv + argc);
             return i;
         }
     }

@@ -7,6 +7,7 @@ inline constexpr char k_quicken_help[] = R"(Usage: quicken SCRIPT [ARG...]
        quicken run [--learn] [--python INTERPRETER] [OPTION...] PROGRAM [--] [ARG...]
        quicken "/PATH/TO/PYTHON [OPTION...]" SCRIPT [ARG...]
        quicken python [--preload NAME,...] [--python INTERPRETER] PYTHON-ARG...
+       quicken serve [OPTION...] SCRIPT [ARG...]
        quicken COMMAND [OPTION...]
 
 Runs a Python program as `python3 SCRIPT` does, only sooner: the first run warms
@@ -16,6 +17,9 @@ a server, every later run is a fork of it. Also as #!/usr/bin/env quicken, and a
 As `quicken python` all scripts share one server, which has modules imported
 (quickenctl preload); what follows is as after python3. A link to quicken whose
 name is python3 does the same.
+
+As `quicken serve` a script that imports quick_server answers requests, and is
+started anew when it is edited, without losing one (quicken serve --help).
 
 Programs:
   --file SCRIPT             a script; without --file all that follows is its own
@@ -32,7 +36,8 @@ Options:
   --version                 the version
 
 Commands (see quickenctl --help):
-  status, explain, verify, stop, restart, is-active, learn, preload, list, wrap, unwrap
+  status, explain, verify, stop, restart, is-active, learn, preload, list, wrap, unwrap,
+  reload
 
 Environment:
   QUICKEN_VERBOSE=1         say on stderr why a program is run plainly

@@ -1,5 +1,6 @@
 // A connection's way out: the head of an answer, its body, and what comes after
 // it.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -23,6 +24,13 @@ bool has_no_body(unsigned status) {
     return status < 200 || status == 204 || status == 304;
 }
 
+/// Fit for a status line; RFC 9112, 4.
+bool is_reason(std::string_view reason) {
+    return !reason.empty() && std::none_of(reason.begin(), reason.end(), [](unsigned char c) {
+        return (c < ' ' && c != '\t') || c == 0x7f;
+    });
+}
+
 }  // namespace
 
 bool Connection::must_close(const Response& response) const {
@@ -34,7 +42,7 @@ bool Connection::must_close(const Response& response) const {
 void Connection::add_length(std::string& head) const {
     if (answer_.chunked) {
         head += "Transfer-Encoding: chunked\r\n";
-    } else if (!has_no_body(answer_.status)) {
+    } else if (!answer_.streaming && !has_no_body(answer_.status)) {
         head += "Content-Length: ";
         append_number(head, answer_.announced);
         head += "\r\n";
@@ -46,8 +54,11 @@ void Connection::send_head(Response& response) {
     answer_.begun = true;
     answer_.status = response.status;
     answer_.close = must_close(response) || found.close;
-    const bool as_given = found.length && (answer_.streaming || answer_.bodiless);
-    if (found.encoding || (found.length && !as_given)) erase_framing(response.fields);
+    // A length is taken over where it cannot be known here.
+    const bool as_given =
+        found.length && !has_no_body(response.status) && (answer_.streaming || answer_.bodiless);
+    if (found.encoding) erase_field(response.fields, "transfer-encoding:");
+    if (found.length && !as_given) erase_field(response.fields, "content-length:");
     // Into the output's own room where that is free: no "100 Continue" waits there.
     const bool direct = output_.empty();
     std::string other;
@@ -55,15 +66,15 @@ void Connection::send_head(Response& response) {
     head += "HTTP/1.1 ";
     append_number(head, response.status);
     head += ' ';
-    head += response.reason.empty() ? reason_of(response.status) : std::string_view(response.reason);
+    head += is_reason(response.reason) ? std::string_view(response.reason) : reason_of(response.status);
     head += "\r\n";
     if (!found.server) head.append("Server: ").append(core_.settings().server_version).append("\r\n");
     if (!found.date) head.append("Date: ").append(core_.date()).append("\r\n");
     head += response.fields;
-    const bool until_end = answer_.streaming && !answer_.chunked && !found.length && !answer_.bodiless;
+    if (!as_given) add_length(head);
+    const bool until_end = answer_.streaming && !answer_.chunked && !as_given && !answer_.bodiless;
     if (until_end) answer_.close = true;
-    if (!as_given && !until_end) add_length(head);
-    if (answer_.close && !found.connection) {
+    if (answer_.close && !found.close) {
         head += "Connection: close\r\n";
     } else if (exchange_->request_.minor == 0 && !answer_.close && !found.connection) {
         head += "Connection: keep-alive\r\n";
@@ -145,7 +156,10 @@ void Connection::flush() {
         return flushed();
     }
     if (io == Io::failed) return cut();
-    if (progress || write_deadline_ == k_never) set_write_deadline(core_.settings().write_timeout);
+    if (progress || write_deadline_ == k_never) {
+        set_write_deadline(core_.settings().write_timeout);
+        unsent_ = transport_.unsent();
+    }
     wait_to_write(io);
 }
 
@@ -168,7 +182,10 @@ void Connection::report() {
 
 void Connection::detach() {
     if (exchange_ == nullptr) return;
-    std::exchange(exchange_, nullptr)->connection_ = nullptr;
+    ConnectionExchange& exchange = *std::exchange(exchange_, nullptr);
+    exchange.connection_ = nullptr;
+    // It may hold the exchange itself.
+    const std::function<void()> dropped = std::exchange(exchange.gone_, nullptr);
     Core::Counts& counts = core_.counts();
     Core::increase(counts.answering, ~std::uint64_t{0});
     counts.last.store(Core::now(), std::memory_order_relaxed);

@@ -92,7 +92,7 @@ void Connection::shake_hands() {
     if (io != Io::done) return wait_to_read(io);
     phase_ = Phase::head;
     set_read_deadline(core_.settings().idle_timeout);
-    next_request();
+    core_.loop().soon(*this);
 }
 
 void Connection::set_read_deadline(double seconds) {
@@ -185,6 +185,7 @@ void Connection::run_soon() {
         case Phase::answering:
             // The head of an answer in parts whose first part has not come yet.
             if (!output_.empty() && write_deadline_ == k_never) flush();
+            if (phase_ != Phase::answering) return;  // the client had gone
             if (reader_) return pump_body();
             // Nobody reads, but that the client goes is to be noticed.
             if (unused().size() < k_read_ahead) want_read();
@@ -227,8 +228,16 @@ void Connection::drop_input() {
     want_read();
 }
 
+/// A slow client takes bytes long before there is so much room that the kernel calls the socket writable.
+bool Connection::still_takes() {
+    const int before = std::exchange(unsent_, transport_.unsent());
+    if (unsent_ >= before) return false;
+    set_write_deadline(core_.settings().write_timeout);
+    return true;
+}
+
 Ticks Connection::check(Ticks now) {
-    if (write_deadline_ <= now) {
+    if (write_deadline_ <= now && !still_takes()) {
         cut();
         return k_never;
     }

@@ -120,6 +120,7 @@ class Connection final : public Watch::Owner, public Task {
     void fail_callbacks(std::error_code error);
     void set_read_deadline(double seconds);
     void set_write_deadline(double seconds);
+    bool still_takes();
 
     // request.cpp: heads, bodies.
     void process_head();
@@ -186,6 +187,7 @@ class Connection final : public Watch::Owner, public Task {
 
     Ticks read_deadline_ = k_never;
     Ticks write_deadline_ = k_never;
+    int unsent_ = 0;  // Transport::unsent() when that was set
     std::chrono::steady_clock::time_point head_at_;
 
     std::string peer_address_;

@@ -32,7 +32,7 @@ std::string http_date(std::int64_t seconds) {
 }
 
 std::optional<std::int64_t> parse_http_date(std::string_view text) {
-    if (text.size() > 40) return std::nullopt;
+    if (text.empty() || text.size() > 40) return std::nullopt;
     const std::string terminated(text);
     for (const char* form : k_forms) {
         struct tm parts {};

@@ -56,12 +56,12 @@ FieldSet find_fields(std::string_view lines) {
     return found;
 }
 
-void erase_framing(std::string& lines) {
+void erase_field(std::string& lines, std::string_view name) {
     std::string kept;
     std::string_view rest = lines;
     while (!rest.empty()) {
         const std::string_view line = take_line(rest);
-        if (!begins(line, "content-length:") && !begins(line, "transfer-encoding:")) kept += line;
+        if (!begins(line, name)) kept += line;
     }
     lines = std::move(kept);
 }

@@ -17,7 +17,7 @@ struct FieldSet {
 
 FieldSet find_fields(std::string_view lines);
 
-/// Takes Content-Length and Transfer-Encoding out.
-void erase_framing(std::string& lines);
+/// Takes all lines of that name out; `name` in lower case with its colon.
+void erase_field(std::string& lines, std::string_view name);
 
 }  // namespace quicken::http

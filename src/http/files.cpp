@@ -12,8 +12,11 @@ class Files::Impl : public StaticFiles {
 };
 
 Files::Files(Server& server)
-    : impl_(std::make_unique<Impl>(
-          [&server](std::function<void()> action) { server.post(std::move(action)); })) {}
+    : impl_(
+          std::make_unique<Impl>([&server](std::function<void()> action) { server.post(std::move(action)); },
+                                 [&server](double seconds, std::function<void()> action) {
+                                     return server.after(seconds, std::move(action));
+                                 })) {}
 
 Files::~Files() = default;
 

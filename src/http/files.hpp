@@ -2,9 +2,11 @@
 //
 // Never takes Python's lock: what a script decides here is set in advance, but
 // for the fallback hook (Site asks it where answer() has found nothing).
-// Small files are kept in memory with their head and their compressed form; inotify(7) tells
-// when one has changed, and before an answer from memory all that it has told
-// so far is read: an edit made before the request is never missed.
+// Small files are kept in memory with their head and their compressed form, larger ones open
+// while they are asked for; inotify(7) tells when one has changed, and before such an answer all
+// that it has told so far is read: an edit made before the request is never missed (file_cache.hpp).
+// The first answer of a larger file waits for its checksum, which holds up nobody else
+// (static_files.cpp).
 #pragma once
 
 #include <memory>

@@ -48,8 +48,11 @@ std::string escaped(std::string_view text) {
     return result;
 }
 
-/// Regular files and directories, links to them too: what is served.
-std::optional<bool> is_directory(const std::string& file) {
+/// Regular files and directories, links to them too: what is served. Most file systems say what an entry is,
+/// and no look at each is needed.
+std::optional<bool> is_directory(const std::string& file, unsigned char type) {
+    if (type == DT_DIR) return true;
+    if (type == DT_REG) return false;
     struct stat status {};
     if (stat(file.c_str(), &status) != 0) return std::nullopt;
     if (S_ISDIR(status.st_mode)) return true;
@@ -74,7 +77,7 @@ std::optional<Names> read_names(const std::string& directory,
             break;
         }
         const std::string file = directory + "/" + entry->d_name;
-        const auto folder = is_directory(file);
+        const auto folder = is_directory(file, entry->d_type);
         if (!folder || !shown(file, *folder)) continue;
         Name found{std::string(name) + (*folder ? "/" : ""), {}};
         for (const char c : found.text) found.key += lower(c);

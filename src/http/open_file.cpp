@@ -35,16 +35,21 @@ bool FileIdentity::is_recent() const {
     return status_changed_ns > nanoseconds(now) - k_tick;
 }
 
-OpenFile open_file(const std::string& file) {
-    OpenFile result;
+FileKind kind_of(const std::string& file) {
     struct stat status {};
-    if (stat(file.c_str(), &status) != 0) return {kind_of_failure(), nullptr, {}};
-    if (S_ISDIR(status.st_mode)) return {FileKind::directory, nullptr, {}};
-    if (!S_ISREG(status.st_mode)) return result;
+    if (stat(file.c_str(), &status) != 0) return kind_of_failure();
+    if (S_ISDIR(status.st_mode)) return FileKind::directory;
+    return S_ISREG(status.st_mode) ? FileKind::regular : FileKind::none;
+}
+
+OpenFile open_file(const std::string& file) {
+    const FileKind kind = kind_of(file);
+    if (kind != FileKind::regular) return {kind, nullptr, {}};
     // Should a FIFO have taken its place, O_NONBLOCK keeps this from waiting for its writer.
     Fd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd) return {kind_of_failure(), nullptr, {}};
-    if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return result;
+    struct stat status {};
+    if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
     return {FileKind::regular, std::make_shared<const Fd>(std::move(fd)), FileIdentity(status)};
 }
 

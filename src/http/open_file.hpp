@@ -45,6 +45,9 @@ struct OpenFile {
     FileIdentity identity;
 };
 
+/// What is there, links followed.
+FileKind kind_of(const std::string& file);
+
 /// Follows symbolic links, as quick_server does: what the owner of a folder links is served. Never blocks on
 /// a FIFO and never opens a device: looks before it opens, and again after. No permission: none.
 OpenFile open_file(const std::string& file);

@@ -42,8 +42,8 @@ bool match_named(std::string_view mask, std::string_view target, Match& match) {
 
 bool matches(const Route& route, std::string_view target, Match& match) {
     const std::string_view mask = route.mask;
+    match.segments.clear();
     if (mask.find("/:") != std::string_view::npos) {
-        match.segments.clear();
         if (!match_named(mask, target, match)) {
             return false;
         }

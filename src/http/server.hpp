@@ -49,7 +49,8 @@ class Server {
 
     /// Any thread: runs it on the loop's thread, soon.
     void post(std::function<void()> action);
-    /// Loop's thread: calls once after that time, unless the returned handle is destroyed before.
+    /// Loop's thread: calls once after that time, unless the returned handle is destroyed before. The handle
+    /// must not outlive the server, nor be held by the action itself.
     std::shared_ptr<void> after(double seconds, std::function<void()> action);
 
     /// Any thread. Accepts no more; requests being answered are, for at most drain_timeout. Connections

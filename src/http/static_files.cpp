@@ -21,6 +21,7 @@ namespace quicken::http {
 namespace {
 
 constexpr int k_level = 6;
+constexpr double k_close_after = 1;  // seconds
 constexpr std::string_view k_favicon = "/favicon.ico";
 constexpr std::string_view k_retry_after = "1";  // seconds
 
@@ -125,24 +126,46 @@ bool StaticFiles::answer_listing(const Client& client, std::string_view path, co
 bool StaticFiles::answer_regular(const Client& client, const std::string& file, bool by_patterns,
                                  FileKind& kind) {
     std::shared_ptr<KeptFile> kept = cache_.find(file);
-    OpenFile opened;
-    if (!kept) {
-        opened = open_file(file);
-        if (opened.kind == FileKind::regular && opened.identity.size <= k_small_file) {
-            kept = cache_.load(file, opened);
-            if (kept) complete(*kept, file);
-        }
-        kind = opened.kind;
-        if (!kept && kind == FileKind::busy) return answer_busy(client), true;
-        if (!kept && kind != FileKind::regular) return false;
+    if (!kept) kept = load(file, kind);
+    if (!kept && kind == FileKind::busy) {
+        answer_busy(client);
+        return true;
     }
-    if (by_patterns && !(kept ? kept->allowed : is_allowed(rules_, file))) return false;
-    if (kept) {
+    if (!kept || (by_patterns && !kept->allowed)) return false;
+    if (kept->content) {
         answer_kept(client, file, *kept);
     } else {
-        answer_large(client, opened, std::string(types_.of(file)));
+        answer_large(client, kept);
     }
     return true;
+}
+
+std::shared_ptr<KeptFile> StaticFiles::load(const std::string& file, FileKind& kind) {
+    kind = kind_of(file);
+    if (kind != FileKind::regular) return nullptr;
+    std::shared_ptr<KeptFile> kept = cache_.load(file, kind);
+    if (!kept) return nullptr;
+    kept->type = types_.of(file);
+    kept->allowed = is_allowed(rules_, file);
+    const std::uint64_t size = kept->identity.size;
+    kept->varies = rules_.policy.compress && size <= k_pack_most && pays_to_compress(kept->type, size);
+    if (kept->content) {
+        kept->etag = etag_of(*kept->content);
+        kept->fields = fields_of(kept->type, kept->etag, kept->identity.modified(), kept->varies);
+    } else if (cache_.has_open() && !closing_) {
+        close_unused_later();
+    }
+    return kept;
+}
+
+void StaticFiles::close_unused_later() {
+    closing_ = after_(k_close_after, [this] {
+        if (cache_.close_unused()) {
+            close_unused_later();
+        } else {
+            closing_.reset();
+        }
+    });
 }
 
 void StaticFiles::answer_content(const Client& client, const std::string& content, std::string_view type) {
@@ -163,34 +186,37 @@ void StaticFiles::answer_kept(const Client& client, const std::string& file, Kep
                               rules_.policy));
 }
 
-void StaticFiles::answer_large(const Client& client, const OpenFile& opened, const std::string& type) {
+void StaticFiles::answer_large(const Client& client, const std::shared_ptr<KeptFile>& large) {
     const Request& request = client->request();
-    const std::uint64_t size = opened.identity.size;
-    const bool varies = rules_.policy.compress && size <= k_pack_most && pays_to_compress(type, size);
-    const auto respond = [this, client, opened, type, varies, size](const FileFacts& facts) {
-        const std::int64_t modified = opened.identity.modified();
-        const std::string fields = fields_of(type, facts.etag, modified, varies);
-        client->respond(answer_of(
-            client->request(),
-            {fields, facts.etag, modified, size, varies, FileSlice{opened.fd, 0, size}, facts.packed},
-            rules_.policy));
+    const bool packed = large->varies && wants_packed(request);
+    if (!large->etag.empty() && (!packed || large->packing_tried)) return respond_large(client, *large);
+    const OpenFile file{FileKind::regular, large->fd, large->identity};
+    const auto answer = [this, client, large](const FileFacts& facts) {
+        learn(*large, facts);
+        respond_large(client, *large);
     };
-    const bool packed = varies && wants_packed(request);
-    if (const FileFacts* known = facts_.find(opened.identity, packed)) return respond(*known);
-    if (size > k_wait_for_facts && !compares_version(request)) {
-        facts_.prepare(opened, false, nullptr);  // for later requests; this one goes on without them
-        respond({});
-    } else if (!facts_.prepare(opened, packed, respond)) {
+    if (const FileFacts* known = facts_.find(file.identity, packed)) return answer(*known);
+    if (file.identity.size > k_wait_for_facts && !compares_version(request)) {
+        facts_.prepare(file, false, nullptr);  // for later requests; this one goes on without them
+        answer({});
+    } else if (!facts_.prepare(file, packed, answer)) {
         answer_busy(client);
     }
 }
 
-void StaticFiles::complete(KeptFile& kept, const std::string& file) {
-    const std::string_view type = types_.of(file);
-    kept.allowed = is_allowed(rules_, file);
-    kept.etag = etag_of(*kept.content);
-    kept.varies = rules_.policy.compress && pays_to_compress(type, kept.content->size());
-    kept.fields = fields_of(type, kept.etag, kept.identity.modified(), kept.varies);
+void StaticFiles::learn(KeptFile& large, const FileFacts& facts) const {
+    large.etag = facts.etag;
+    large.packed = facts.packed;
+    large.packing_tried = facts.packing_tried;
+    large.fields = fields_of(large.type, large.etag, large.identity.modified(), large.varies);
+}
+
+void StaticFiles::respond_large(const Client& client, const KeptFile& large) {
+    const std::uint64_t size = large.identity.size;
+    client->respond(answer_of(client->request(),
+                              {large.fields, large.etag, large.identity.modified(), size, large.varies,
+                               FileSlice{large.fd, 0, size}, large.packed},
+                              rules_.policy));
 }
 
 // 64 KiB take 1 ms, once for a version of a file that is asked for by who takes it.

@@ -1,5 +1,5 @@
-// What is in files.hpp, for whoever has a loop: a function to post to it is all
-// that is needed of a server.
+// What is in files.hpp, for whoever has a loop: two functions are all that is
+// needed of a server.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,10 @@ namespace quicken::http {
 
 class StaticFiles {
  public:
-    explicit StaticFiles(Post post) : facts_(std::move(post)) {}
+    /// Calls once after so many seconds, unless the handle goes before. As Server::after().
+    using After = std::function<std::shared_ptr<void>(double seconds, std::function<void()>)>;
+
+    StaticFiles(Post post, After after) : after_(std::move(after)), facts_(std::move(post)) {}
 
     void set(FileRules rules);
     bool answer(const std::shared_ptr<Exchange>& exchange, std::string_view path);
@@ -34,9 +37,12 @@ class StaticFiles {
     bool answer_regular(const Client& client, const std::string& file, bool by_patterns, FileKind& kind);
     void answer_content(const Client& client, const std::string& content, std::string_view type);
     void answer_kept(const Client& client, const std::string& file, KeptFile& kept);
-    void answer_large(const Client& client, const OpenFile& opened, const std::string& type);
+    void answer_large(const Client& client, const std::shared_ptr<KeptFile>& large);
+    void respond_large(const Client& client, const KeptFile& large);
+    void learn(KeptFile& large, const FileFacts& facts) const;
 
-    void complete(KeptFile& kept, const std::string& file);
+    std::shared_ptr<KeptFile> load(const std::string& file, FileKind& kind);
+    void close_unused_later();
     void pack(KeptFile& kept, const std::string& file);
     std::string fields_of(std::string_view type, std::string_view etag, std::int64_t modified,
                           bool varies) const;
@@ -45,6 +51,8 @@ class StaticFiles {
     std::unordered_map<std::string_view, const FileRules::Special*> specials_;  // of rules_
     MimeTypes types_;
     FileCache cache_;
+    After after_;
+    std::shared_ptr<void> closing_;  // the timer, while there is an open file
     FactsBook facts_;
 };
 

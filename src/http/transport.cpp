@@ -3,8 +3,10 @@
 // readiness serves both.
 #include "http/transport.hpp"
 
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -116,6 +118,11 @@ Transfer Transport::send_file(int file, std::uint64_t offset, std::uint64_t size
 
 bool Transport::pending() const {
     return tls_ != nullptr && SSL_has_pending(tls_.get()) == 1;
+}
+
+int Transport::unsent() const {
+    int size = 0;
+    return ::ioctl(socket_.get(), SIOCOUTQ, &size) == 0 ? size : 0;
 }
 
 void Transport::shut() {

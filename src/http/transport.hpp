@@ -41,6 +41,8 @@ class Transport {
     /// Bytes have been read from the socket that read() has not given out yet: no readiness will tell of
     /// them.
     bool pending() const;
+    /// Bytes that were written and that the peer's kernel has not yet taken.
+    int unsent() const;
     /// Says the end of what is written.
     void shut();
 

@@ -10,6 +10,9 @@
 // Who reads the queue has therefore heard of every change whose maker has gone on. Not heard
 // of: writes through a shared mapping, mounts over a directory, changes that another machine makes to
 // a network file system; see FileCache for those.
+//
+// Fork safety: two processes must not share a queue, so it is made by the first
+// watch, in the process that serves; a child of that one must not use it.
 #pragma once
 
 #include <string>
@@ -22,8 +25,6 @@ namespace quicken::http {
 
 class Watches {
  public:
-    Watches() { reset(); }
-
     struct Watched {
         int watch = -1;    // of the file; -1: it cannot be watched, or is none
         std::string real;  // its path without symbolic links, when the watch began

@@ -1,5 +1,6 @@
 #include "serve/editor.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -145,7 +146,7 @@ void Editor::close_line() {
 void Editor::go_to_begin() {
     const std::size_t before = characters(prompt_) + characters(before_cursor());
     const std::size_t rows = before / terminal_width();
-    if (rows > 0) std::fputs(("\033[" + std::to_string(rows) + "A").c_str(), stdout);
+    if (rows > 0) fmt::print("\033[{}A", rows);
     std::fputs("\r", stdout);
     std::fflush(stdout);
 }
@@ -206,7 +207,7 @@ void Editor::insert(const std::string& text) {
 }
 
 void Editor::print(const std::vector<std::string>& words) {
-    std::fputs(("\n" + in_columns(words, terminal_width())).c_str(), stdout);
+    fmt::print("\n{}", in_columns(words, terminal_width()));
     std::fflush(stdout);
     redraw();
 }

@@ -22,6 +22,8 @@
 //  {"do":"ran","id":8}                        the command is done: the prompt may come back
 //  {"do":"activity","answering":0,"connections":2,"seconds_idle":3.5,"requests":10,"workers":0}   answer to
 //  activity?
+//  {"do":"busy"}                              while it drains: jobs of its workers go on, which clients still
+//        ask for; it says so often, and each time the drain's limit begins anew. `stop` ends them.
 //  {"do":"restart"}                           start anew, as if an edit had been seen
 //  {"do":"leaving","restart":true}            serve_forever() has been left by itself (done, quit): the
 //  process ends soon;

@@ -133,6 +133,8 @@ void Supervisor::said(ScriptProcess& process, const json& message) {
     if (&process != current_.get()) {
         // A command of the prompt may end in a process that drains.
         if (action == "ran" && events_.said) events_.said(message);
+        if (action == "busy" && process.draining && stops_ == 0 && !ending_)
+            limit(process, process.drain_timeout + k_margin, "did not drain");
         return;
     }
     if (action == "restart") return reload();
@@ -301,6 +303,7 @@ void Supervisor::finish(int status) {
     next_start_.reset();
     answer("it has ended");
     changed();
+    for (const Process& process : leaving_) process->tell({{"do", "stop"}});
     if (leaving_.empty() && !current_) loop_.exit(0);
 }
 
@@ -317,6 +320,7 @@ void Supervisor::stop() {
     answer("it is being stopped");
     changed();
     if (!current_) return finish(status_);
+    for (const Process& process : leaving_) process->tell({{"do", "stop"}});
     if (stops_ == 1 && tell({{"do", "stop"}})) {
         limit(*current_, current_->drain_timeout + k_margin, "did not stop");
         return;

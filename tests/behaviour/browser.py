@@ -123,6 +123,13 @@ class Page:
         node = self.browser.call("DOM.querySelector", self.session, nodeId=root, selector=selector)["nodeId"]
         self.browser.call("DOM.setFileInputFiles", self.session, nodeId=node, files=[path])
 
-    def close(self):
-        """As a user closes a tab: the page hears that it goes."""
-        self.browser.call("Page.close", self.session)
+    def reload(self):
+        self.do("document.stale = true")
+        self.browser.call("Page.reload", self.session)
+        self.wait("document.readyState === 'complete' && !document.stale")
+
+    def leave(self):
+        """As a user closes a tab: the page hears that it goes. Twice does no harm."""
+        if self.target:
+            self.browser.call("Page.close", self.session)
+            self.target = ""

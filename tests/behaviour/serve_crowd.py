@@ -121,7 +121,8 @@ class Crowd(unittest.TestCase):
             connection.sendall(GOOD)
             self.assertEqual(take_answers(connection.recv(1 << 16)), (200,))
         for _ in range(3):
-            answer = read_all(self.connect(server))
+            with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as connection:
+                answer = read_all(connection)
             self.assertEqual(take_answers(answer), (503,))
             self.assertIn(b"\r\nRetry-After: 1\r\n", answer)
             self.assertIn(b"\r\nConnection: close\r\n", answer)
@@ -133,7 +134,7 @@ class Crowd(unittest.TestCase):
             with socket.create_connection(("127.0.0.1", server.port), TIMEOUT) as connection:
                 connection.sendall(LAST)
                 return take_answers(read_all(connection)) == (200,)
-        self.assertTrue(harness.wait_until(served), "the place of one that has gone is not given away")
+        self.assertTrue(harness.wait_until(served, TIMEOUT), "the place of one that has gone is not given away")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
+import pythons
 import serving
 
 TOKEN = re.compile("[0-9a-f]{40}")
@@ -60,7 +61,7 @@ def dumped(**members):
     return json.dumps(members, indent=2, sort_keys=True).encode()
 
 
-class Client(serving.Case):
+class Client:
     def post(self, script, mask, **body):
         return script.ask(mask, "POST", json.dumps(body), {"Content-Type": "application/json"})
 
@@ -93,6 +94,15 @@ class Client(serving.Case):
         self.assertTrue(answers[-1]["done"], answers[-1])
         return json.loads(answers[-1]["result"])
 
+    def outcome(self, script, mask, **payload):
+        """The last answer about a job, with whatever status."""
+        answer = self.post(script, mask, action="start", payload=payload)
+        end = time.monotonic() + 10
+        while answer.status == 200 and not json.loads(answer.body)["done"] and time.monotonic() < end:
+            time.sleep(0.02)
+            answer = self.post(script, mask, action="get", token=json.loads(answer.body)["token"])
+        return answer
+
     def get(self, script, path):
         return json.loads(script.ask(path).body)
 
@@ -101,7 +111,7 @@ class Client(serving.Case):
 class Protocol(Client):
     def test_a_fast_job_is_answered_at_once_to_the_byte(self):
         script = self.script(WORKERS + "serve()")
-        answer = self.post(script, "/add", action="start", payload={"a": 1, "b": 2})
+        answer = self.outcome(script, "/add", a=1, b=2)
         token = json.loads(answer.body)["token"]
         self.assertRegex(token, TOKEN)
         text = json.dumps({"also": [None, True, "NaN", "é"], "sum": 3}, indent=2, sort_keys=True)
@@ -139,7 +149,7 @@ class Protocol(Client):
 
     def test_a_long_result_comes_in_pieces_each_once(self):
         script = self.script(WORKERS + "server.max_chunk_size = 1000\nserve()")
-        answer = self.say(script, "/long", action="start", payload={"size": 2498})
+        answer = json.loads(self.outcome(script, "/long", size=2498).body)
         self.assertEqual((True, True, 3), (answer["done"], answer["continue"], len(answer["result"])))
         text = ""
         for token in answer["result"]:
@@ -149,19 +159,19 @@ class Protocol(Client):
             text += part
             self.assertEqual(404, self.post(script, "/long", action="cargo", token=token).status)
         self.assertEqual("x" * 2498, json.loads(text))
-        whole = self.say(script, "/long", action="start", payload={"size": 998})
+        whole = json.loads(self.outcome(script, "/long", size=998).body)
         self.assertEqual(1000, len(whole["result"]), "a result of that size is one piece")
 
     def test_errors_are_answered_and_logged(self):
         script = self.script(WORKERS + "serve()")
-        failed = self.post(script, "/fail", action="start", payload={})
+        failed = self.outcome(script, "/fail")
         self.assertEqual((500, "worker error"), (failed.status, failed.reason))
         self.assertIn(b"<p>Message: worker error.</p>", failed.body)
         self.assertTrue(script.has_logged("ValueError: one of ours"), script.log)
         self.assertTrue(script.has_logged("in fail"), script.log)
-        own = self.post(script, "/fail", action="start", payload={"code": 418, "text": "tea"})
+        own = self.outcome(script, "/fail", code=418, text="tea")
         self.assertEqual((418, "tea"), (own.status, own.reason))
-        left = self.post(script, "/fail", action="start", payload={"exit": True})
+        left = self.outcome(script, "/fail", exit=True)
         self.assertEqual((500, "worker error"), (left.status, left.reason))
         self.assertEqual({"seconds": 0}, self.compute(script, "/wait", seconds=0))
 
@@ -178,7 +188,7 @@ class Protocol(Client):
                              "quick_server._workers.CARGO_KEPT = 0.5\nserver.max_chunk_size = 1000\n"
                              + WORKERS + "serve()")
         token = self.begin(script, "/wait", seconds=0.2)
-        pieces = self.say(script, "/long", action="start", payload={"size": 2000})["result"]
+        pieces = json.loads(self.outcome(script, "/long", size=2000).body)["result"]
         time.sleep(1.2)
         self.assertFalse(self.say(script, "/wait", action="get", token=token)["done"])
         self.assertEqual(404, self.post(script, "/long", action="cargo", token=pieces[0]).status)
@@ -262,7 +272,7 @@ server = create_server(('localhost', 0), thread_factory=factory, worker_construc
 """)
         script = self.script(WORKERS + "@server.json_get('/made', 0)\ndef get(req, args):\n    return made\nserve()",
                              head=head)
-        answer = self.say(script, "/add", action="start", payload={"a": 1, "b": 1})
+        answer = json.loads(self.outcome(script, "/add", a=1, b=1).body)
         self.assertEqual("/add", answer["own"])
         self.assertEqual(["worker /add 1"], [name for name in self.get(script, "/made") if name and "worker" in name])
 
@@ -410,10 +420,7 @@ class Isolated(Client):
                 ("exit", 500, "worker error", "ended with status 0 without a result"),
                 ("signal", 500, "worker error", "killed by signal 11")):
             with self.subTest(what):
-                answer = self.post(script, "/job", action="start", payload={"what": what})
-                end = time.monotonic() + 5
-                while answer.status == 200 and time.monotonic() < end:
-                    answer = self.post(script, "/job", action="get", token=json.loads(answer.body)["token"])
+                answer = self.outcome(script, "/job", what=what)
                 self.assertEqual((status, reason), (answer.status, answer.reason))
                 self.assertTrue(log is None or script.has_logged(log), script.log)
         self.assertEqual(([], []), descendants(server))
@@ -468,7 +475,7 @@ serve()
         self.assertEqual(100, len(answers), [line for line in script.log if "disturbed" not in line][-40:])
 
 
-class Reload(Client):
+class Reload(Client, serving.Case):
     """`quicken serve` alone: a successor serves while the jobs of its predecessor go on."""
 
     served = True
@@ -508,6 +515,55 @@ serve()
         self.assertEqual([old, "x" * 1500], json.loads(text))
         self.assertTrue(harness.wait_until(lambda: not harness.process_state(old), 10), "nothing keeps it any more")
         self.assertFalse(self.say(script, "/wait", action="get", token=thread)["continue"])
+
+    def test_a_job_may_take_longer_than_a_drain(self):
+        """Which is limited to half a second, and some more that the supervisor allows; and is ended by a stop."""
+        script = self.script(ISOLATED + """
+server.drain_timeout = 0.5
+@server.json_get('/pid', 0)
+def pid(req, args):
+    return os.getpid()
+serve()
+""")
+        old = self.get(script, "/pid")
+        waits = self.begin(script, "/job", what="wait", seconds=9)
+        self.begin(script, "/job", what="spin")
+        self.edited(script)
+        self.assertEqual(old, self.finish(script, "/job", waits, 20)["server"])
+        self.assertTrue(harness.process_state(old), "another one goes on")
+        family = [old, *descendants(old)[0]]
+        script.process.send_signal(signal.SIGTERM)
+        script.end()
+        self.assertEqual([], [pid for pid in family if harness.process_state(pid)])
+
+
+class Versions(Client, serving.Case):
+    """Threads and forks that are stopped, in every Python; one test a version is added below."""
+
+    def check(self, python):
+        script = self.script(ISOLATED + WORKERS + "serve()", python=python)
+        self.assertEqual(3, self.compute(script, "/add", a=1, b=2)["sum"])
+        tokens = [self.begin(script, "/loop") for _ in range(5)]
+        for token in tokens:
+            self.say(script, "/loop", action="stop", token=token)
+        self.assertTrue(harness.wait_until(lambda: self.get(script, "/notes") == ["begun"] * 5 + ["death"] * 5),
+                        self.get(script, "/notes"))
+        result = self.compute(script, "/job")
+        self.assertEqual((result["server"], []), (result["parent"], result["sockets"]))
+        token = self.begin(script, "/job", what="c")
+        self.say(script, "/job", action="stop", token=token)
+        self.assertTrue(harness.wait_until(lambda: descendants(result["server"]) == ([], [])))
+        self.assertEqual(500, self.outcome(script, "/job", what="raise").status)
+        self.assertIsNone(script.has_logged("Warning", 0), script.log)
+
+
+def add_versions():
+    for version, python in pythons.pythons().items():
+        name = "test_" + version.replace(".", "_")
+        setattr(Versions, name, lambda self, python=python: self.check(python))
+
+
+add_versions()
 
 
 if __name__ == "__main__":

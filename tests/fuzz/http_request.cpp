@@ -344,6 +344,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             check(client.got, subject.everything.take_methods());
         }
     }
+    if ((*data & 0x80U) != 0) {
+        // Connections are accepted in turn: once this one is answered the server knows the one before.
+        Client next(subject.connect());
+        next.send("GET /g HTTP/1.0\r\n\r\n");
+        next.finish();
+    }
     subject.wait_for_end();
     subject.everything.take_methods();
     return 0;

@@ -9,6 +9,8 @@
 //   /slow/MS       "ok" after that time, the loop goes on
 //   /block/MS      "ok" after that time, during which another thread has the loop
 //   /none          lets go without an answer
+//   /status/N      that status with a body of 3 bytes and a wrong Content-Length of its own
+//   /fork          how many sockets a child has that has abandoned the server; it lives on for a second
 //   /hijack        takes the connection over and sends back what comes
 //   /broken        half of an answer in parts
 //
@@ -25,6 +27,7 @@
 #include <charconv>
 #include <condition_variable>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <string>
@@ -88,6 +91,8 @@ class Echo final : public http::Application {
         if (target == "/discard") return exchange->respond(text("ok"));
         if (target.starts_with("/slow/")) return slow(exchange, number_after(target, "/slow/"));
         if (target.starts_with("/block/")) return block(exchange, number_after(target, "/block/"));
+        if (target.starts_with("/status/")) return status(*exchange, number_after(target, "/status/"));
+        if (target == "/fork") return exchange->respond(text(std::to_string(sockets_of_child())));
         if (target == "/none") return;
         if (target == "/hijack") return hijack(*exchange);
         if (target == "/broken") return broken(*exchange);
@@ -125,6 +130,36 @@ class Echo final : public http::Application {
         exchange.respond(std::move(response));
     }
 
+    static void status(http::Exchange& exchange, std::uint64_t code) {
+        http::Response response = text("abc");
+        response.status = static_cast<unsigned>(code);
+        response.reason = "Bad\r\nInjected: x";
+        response.add("Content-Length", "7");
+        response.add("Transfer-Encoding", "chunked");
+        exchange.respond(std::move(response));
+    }
+
+    int sockets_of_child() {
+        int ends[2];
+        if (::pipe(ends) != 0) quicken::throw_errno("make", "a pipe");
+        const Fd reader(ends[0]);
+        const Fd writer(ends[1]);
+        if (::fork() == 0) {
+            server_.abandon();
+            int sockets = 0;
+            for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+                std::error_code error;
+                if (std::filesystem::read_symlink(entry, error).string().starts_with("socket:")) ++sockets;
+            }
+            const ssize_t written = ::write(writer.get(), &sockets, sizeof sockets);
+            ::sleep(1);
+            ::_exit(written == sizeof sockets ? 0 : 1);
+        }
+        int sockets = -1;
+        if (::read(reader.get(), &sockets, sizeof sockets) != sizeof sockets) sockets = -1;
+        return sockets;
+    }
+
     static void pass_on(const std::shared_ptr<http::Exchange>& exchange) {
         exchange->read_some([exchange](std::error_code error, std::string_view part, bool last) {
             if (error) return exchange->end(true);
@@ -141,11 +176,14 @@ class Echo final : public http::Application {
     }
 
     void slow(const std::shared_ptr<http::Exchange>& exchange, std::uint64_t milliseconds) {
-        auto timer = std::make_shared<std::shared_ptr<void>>();
-        exchange->on_gone([this] { note("gone"); });
-        *timer = server_.after(static_cast<double>(milliseconds) / 1000, [exchange, timer] {
+        http::Exchange* key = exchange.get();
+        exchange->on_gone([this, key] {
+            note("gone");
+            timers_.erase(key);
+        });
+        timers_[key] = server_.after(static_cast<double>(milliseconds) / 1000, [this, exchange] {
             exchange->respond(text("ok"));
-            timer->reset();
+            timers_.erase(exchange.get());
         });
     }
 
@@ -220,6 +258,7 @@ class Echo final : public http::Application {
     bool done_ = false;
     std::vector<std::thread> threads_;
     http::Server server_;
+    std::map<http::Exchange*, std::shared_ptr<void>> timers_;  // go before the server
 };
 
 Fd listen_on(int port, int& bound) {

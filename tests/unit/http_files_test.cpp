@@ -129,7 +129,20 @@ struct Bed {
     fs::path directory;
     Queue queue;
     FileRules rules;
-    StaticFiles files{[this](std::function<void()> action) { queue.post(std::move(action)); }};
+    /// A second, as far as timers are concerned.
+    void pass_time() {
+        for (const auto& timer : std::exchange(timers, {})) {
+            if (const auto action = timer.lock()) (*action)();
+        }
+    }
+
+    std::vector<std::weak_ptr<std::function<void()>>> timers;
+    StaticFiles files{[this](std::function<void()> action) { queue.post(std::move(action)); },
+                      [this](double, std::function<void()> action) {
+                          auto timer = std::make_shared<std::function<void()>>(std::move(action));
+                          timers.push_back(timer);
+                          return timer;
+                      }};
 };
 
 std::string unpacked(const std::string& packed) {
@@ -298,6 +311,48 @@ BOOST_AUTO_TEST_CASE(a_large_file_is_a_slice_with_the_tag_of_its_content) {
         BOOST_REQUIRE_EQUAL(bed.ask("/l.bin")->field("etag"), etag_of(content));
     }
     BOOST_CHECK_EQUAL(bed.ask("/l.bin", {{"If-None-Match", etag_of(content)}})->response->status, 304U);
+}
+
+// Its blocks would not be free, nor could it be unmounted.
+BOOST_AUTO_TEST_CASE(a_large_file_is_not_held_open_for_long) {
+    Bed bed;
+    const auto is_open = [&] {
+        for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+            std::error_code error;
+            if (fs::read_symlink(entry.path(), error).string().starts_with((bed.directory / "www").string()))
+                return true;
+        }
+        return false;
+    };
+    for (const bool removed : {false, true}) {
+        bed.write("www/l.bin", std::string(100'000, 'x'));
+        BOOST_REQUIRE(bed.ask("/l.bin"));
+        BOOST_CHECK(is_open());
+        if (removed) {
+            fs::remove(bed.directory / "www/l.bin");
+        } else {
+            bed.pass_time();
+            BOOST_CHECK(is_open());
+            std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+        }
+        bed.pass_time();
+        BOOST_CHECK(!is_open());
+    }
+}
+
+// The tag of one version, the slice of the same: a file that is replaced is another.
+BOOST_AUTO_TEST_CASE(a_large_file_is_replaced) {
+    Bed bed;
+    for (int turn = 0; turn < 50; ++turn) {
+        const std::string content(100'000, static_cast<char>('a' + turn % 26));
+        bed.write("www/new", content);
+        fs::rename(bed.directory / "www/new", bed.directory / "www/l.bin");
+        for (int again = 0; again < 2; ++again) {
+            const auto client = bed.ask("/l.bin");
+            BOOST_REQUIRE_EQUAL(client->body(), content);
+            BOOST_REQUIRE_EQUAL(client->field("etag"), etag_of(content));
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(gzip_where_it_pays) {

@@ -272,8 +272,8 @@ class Answers(Case):
             connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
         back_end = self.back_end(redirect, path="/base/")
         own = f"http://127.0.0.1:{back_end.port}"
-        for location, expected in ((f"{own}/base/x?y", "/b/x?y"), (f"{own}/base/", "/b/"), (f"{own}/other", f"{own}/other"),
-                                   ("/base/x", "/base/x"), ("http://else/base/", "http://else/base/")):
+        for location, expected in ((f"{own}/base/x?y", "/b/x?y"), (f"{own}/base/", "/b/"), ("/base/x", "/base/x"),
+                                   (f"{own}/other", f"{own}/other"), ("http://else/base/", "http://else/base/")):
             self.assertEqual(self.ask().headers["Location"], expected)
 
     def test_ways_to_end_a_body(self):

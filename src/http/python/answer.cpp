@@ -38,8 +38,8 @@ bool is_plain(PyObject* value) {
 
 /// What a regular file has from where it is read next.
 std::optional<FileSlice> slice_of(PyObject* file) {
-    const Ref number(PyObject_CallMethod(file, "fileno", nullptr));
-    const Ref offset(number ? PyObject_CallMethod(file, "tell", nullptr) : nullptr);
+    const Ref number = call_method(file, "fileno");
+    const Ref offset = number ? call_method(file, "tell") : Ref();
     const long long at = offset ? PyLong_AsLongLong(offset.get()) : -1;
     const long fd = offset ? PyLong_AsLong(number.get()) : -1;
     struct stat status {};
@@ -63,7 +63,7 @@ Piece piece_of(PyObject* body) {
     if (std::optional<FileSlice> slice = slice_of(body)) {
         return *slice;
     }
-    const Ref content = checked(PyObject_CallMethod(body, "read", nullptr));
+    const Ref content = checked(call_method(body, "read"));
     if (PyUnicode_Check(content.get()) != 0) {
         return std::string(text_of(content.get()));
     }

@@ -71,6 +71,11 @@ void HandlerCall::run() {
         convert(request.get(), result.get());
     } catch (const Raised&) {
         failed(request.get());
+    } catch (const std::exception& error) {
+        // Not Python's: no memory for a large answer, most likely.
+        core_->log(std::string("an answer could not be made: ") + error.what());
+        broken_ = true;
+        response_ = error_page(500);
     }
     if (request) {
         end_request(request.get());

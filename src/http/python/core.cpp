@@ -39,17 +39,12 @@ Ref make_thread(const char* name, std::shared_ptr<Core> core, void (*run)(Core&)
     const Ref keywords =
         checked(Py_BuildValue("{s:O,s:s,s:O}", "target", target.get(), "name", name, "daemon", Py_True));
     Ref thread = checked(PyObject_Call(type.get(), nothing.get(), keywords.get()));
-    Barrier barrier;
-    const Ref started(PyObject_CallMethod(thread.get(), "start", nullptr));
-    barrier.pass();
-    if (!started) {
-        throw Raised{};
-    }
+    checked(call_method(thread.get(), "start"));
     return thread;
 }
 
 bool is_alive(PyObject* thread) {
-    const Ref alive(PyObject_CallMethod(thread, "is_alive", nullptr));
+    const Ref alive = call_method(thread, "is_alive");
     PyErr_Clear();
     return alive.get() == Py_True;
 }
@@ -110,7 +105,7 @@ void Core::finish() {
     log_.finish();
     for (PyObject* thread : std::exchange(python_threads_, {})) {
         if (all) {
-            Py_XDECREF(PyObject_CallMethod(thread, "join", nullptr));
+            call_method(thread, "join");
             PyErr_Clear();
         }
         Py_DECREF(thread);
@@ -190,7 +185,7 @@ void Core::leave_if_forked() const {
     }
     for (const char* name : {"stdout", "stderr"}) {
         PyObject* stream = PySys_GetObject(name);
-        const Ref flushed(stream == nullptr ? nullptr : PyObject_CallMethod(stream, "flush", nullptr));
+        const Ref flushed = stream == nullptr ? Ref() : call_method(stream, "flush");
         PyErr_Clear();
     }
     ::_exit(0);
@@ -204,7 +199,7 @@ void Core::set_interval(bool short_turns) {
     }
     Ref result;
     if (short_turns) {
-        usual_interval_ = Ref(PyObject_CallMethod(sys.get(), "getswitchinterval", nullptr));
+        usual_interval_ = call_method(sys.get(), "getswitchinterval");
         result = Ref(PyObject_CallMethod(sys.get(), "setswitchinterval", "d", k_short_turn));
     } else {
         result = Ref(PyObject_CallMethod(sys.get(), "setswitchinterval", "O", usual_interval_.get()));
@@ -260,9 +255,8 @@ void Core::tell_slow(const Log::Slow& slow) {
     if (!hook) {
         return;
     }
-    Barrier barrier;
-    const Ref result(arguments ? PyObject_CallObject(hook.get(), arguments.get()) : nullptr);
-    barrier.pass();
+    const Ref result(arguments ? guarded([&] { return PyObject_CallObject(hook.get(), arguments.get()); })
+                               : nullptr);
     if (!result) {
         report_error(hook.get());
     }

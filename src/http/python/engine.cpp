@@ -287,7 +287,7 @@ void begin_serving(Engine& engine) {
     try {
         core->start();
     } catch (const Raised&) {
-        g_engines.erase(std::find(g_engines.begin(), g_engines.end(), &engine));
+        std::erase(g_engines, &engine);
         engine.core.reset();
         throw;
     }
@@ -295,13 +295,16 @@ void begin_serving(Engine& engine) {
 
 /// Keeps Python's error, if there is one.
 void end_serving(Engine& engine) {
+    if (engine.core == nullptr) {
+        return;  // the child of a fork in a signal handler
+    }
     PyObject* type = nullptr;
     PyObject* value = nullptr;
     PyObject* trace = nullptr;
     PyErr_Fetch(&type, &value, &trace);
     engine.core->finish();
     engine.core.reset();
-    g_engines.erase(std::find(g_engines.begin(), g_engines.end(), &engine));
+    std::erase(g_engines, &engine);
     PyErr_Restore(type, value, trace);
 }
 
@@ -312,8 +315,9 @@ PyObject* serve(PyObject* self, PyObject*) {
             return none();
         }
         begin_serving(engine);
+        const std::shared_ptr<Core> core = engine.core;
         try {
-            engine.core->serve();
+            core->serve();
         } catch (const Raised&) {
             end_serving(engine);
             throw;
@@ -397,10 +401,13 @@ PyObject* set_busy(PyObject* self, PyObject* delta) {
     });
 }
 
+/// The child is left with an engine that does not serve. The core stays where it is: nothing may tell the
+/// parent's loop anything.
 void abandon(Engine& engine) {
     if (engine.core != nullptr) {
         engine.core->abandon();
         engine.listeners.clear();
+        (void)new std::shared_ptr<Core>(std::move(engine.core));
     }
 }
 
@@ -459,7 +466,7 @@ PyObject* make_engine_type(PyObject* request_type) {
 }
 
 void abandon_all() {
-    for (Engine* engine : g_engines) {
+    for (Engine* engine : std::exchange(g_engines, {})) {
         abandon(*engine);
     }
 }

@@ -325,10 +325,7 @@ Ref python_dumps(PyObject* value) {
     Ref arguments = checked(Py_BuildValue("(O)", value));
     Ref keywords =
         checked(Py_BuildValue("{s:i,s:O,s:O}", "indent", 2, "sort_keys", Py_True, "allow_nan", Py_False));
-    Barrier barrier;
-    Ref text(PyObject_Call(dumps.get(), arguments.get(), keywords.get()));
-    barrier.pass();
-    return checked(std::move(text));
+    return checked(guarded([&] { return PyObject_Call(dumps.get(), arguments.get(), keywords.get()); }));
 }
 
 }  // namespace

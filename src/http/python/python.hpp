@@ -27,6 +27,9 @@ __attribute__((weak)) PyObject* PyObject_Vectorcall(PyObject* callable, PyObject
 
 namespace quicken::http::python {
 
+/// PY_VECTORCALL_ARGUMENTS_OFFSET: the place before the arguments may be used by whoever is called.
+inline constexpr size_t k_may_prepend = size_t{1} << (8 * sizeof(size_t) - 1);
+
 /// A reference that somebody owns. With the interpreter's lock held, moves and empty ones excepted.
 class Ref {
  public:
@@ -90,27 +93,32 @@ void unlocked(Action&& action) {
     attach(state);
 }
 
-inline Ref call(PyObject* callable, PyObject* const* arguments, size_t count) {
+/// What `action` returns, a new reference, where a script's code may run in it. Nothing that has a destructor
+/// is made in there: what is outside is behind the barrier.
+template <typename Action>
+PyObject* guarded(Action&& action) {
     Barrier barrier;
-    Ref result;
-    if (PyObject_Vectorcall != nullptr) {
-        result = Ref(PyObject_Vectorcall(callable, arguments, count, nullptr));
-    } else {
-        Ref tuple(PyTuple_New(static_cast<Py_ssize_t>(count)));
-        for (size_t i = 0; tuple && i < count; ++i) {
-            Py_INCREF(arguments[i]);
-            PyTuple_SetItem(tuple.get(), static_cast<Py_ssize_t>(i), arguments[i]);
-        }
-        result = tuple ? Ref(PyObject_Call(callable, tuple.get(), nullptr)) : Ref();
-    }
+    PyObject* result = action();
     barrier.pass();
     return result;
 }
 
+/// At most three arguments.
 template <typename... Arguments>
 Ref call(PyObject* callable, Arguments*... arguments) {
-    PyObject* const list[] = {arguments..., nullptr};
-    return call(callable, list, sizeof...(arguments));
+    static_assert(sizeof...(arguments) <= 3);
+    return Ref(guarded([&] {
+        if (PyObject_Vectorcall == nullptr) {
+            return PyObject_CallFunctionObjArgs(callable, arguments..., nullptr);
+        }
+        PyObject* const list[] = {nullptr, arguments...};
+        return PyObject_Vectorcall(callable, list + 1, sizeof...(arguments) | k_may_prepend, nullptr);
+    }));
+}
+
+/// A method without arguments.
+inline Ref call_method(PyObject* object, const char* name) {
+    return Ref(guarded([&] { return PyObject_CallMethod(object, name, nullptr); }));
 }
 
 /// UTF-8; valid as long as the object is. Throws Raised for what is no str, or has lone surrogates.

@@ -16,7 +16,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr unsigned k_threads = 200;  // loop, spares, and those in slow handlers
-constexpr size_t k_kept = 2;         // spares that stay for good
+constexpr size_t k_most_spawned = 16;
+constexpr milliseconds k_patience{100};  // at the end, with threads in handlers
+constexpr size_t k_kept = 2;             // spares that stay for good
 constexpr milliseconds k_spare_life{5000};
 constexpr milliseconds k_tick{1};        // the monitor's
 constexpr int k_quiet_ticks = 20;        // without a call, until the monitor sleeps
@@ -112,6 +114,7 @@ void Threads::enqueue(std::shared_ptr<Work> work) {
         take_spare(Order::call, std::move(work));
     } else {
         queue_.push_back(std::move(work));
+        look_after_spares();
     }
 }
 
@@ -165,7 +168,9 @@ void Threads::take_spare(Order order, std::shared_ptr<Work> work) {
 
 void Threads::look_after_spares() {
     idle_count_ = static_cast<int>(idle_.size());
-    if (idle_.empty() && spawning_ == 0 && total_ < k_threads && !ending_) {
+    // One more than there is to do now, but not hundreds at once for what may be short.
+    const size_t wanted = idle_.empty() && !ending_ ? std::min(queue_.size() + 1, k_most_spawned) : 0;
+    while (spawning_ < wanted && total_ < k_threads) {
         ++total_;
         ++spawning_;
         ++spawn_wanted_;
@@ -391,6 +396,8 @@ bool Threads::finish() {
             spare->wake.notify_one();
         }
         unserved.swap(parallel_ ? queue_ : serving_);
+        // A handler that has answered just now is on its way out: a moment for it.
+        left_.wait_for(lock, k_patience, [&] { return !clerk_lives_ && total_ <= spawn_wanted_; });
         left_.wait(lock, [&] { return !clerk_lives_ && total_ <= apart_ + spawn_wanted_; });
         all = apart_ == 0;
         lock.unlock();

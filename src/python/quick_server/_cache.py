@@ -30,7 +30,7 @@ from quick_server._locks import KeyLocks
 
 MIB = 1 << 20
 BATCH = 64  # entries that go at a time while the quota is exceeded
-STALE = 1.0  # seconds: a use is noted that much later than the last one
+STALE = 10.0  # seconds between two notes in the file that an entry in memory is used
 FILE = 'quick_cache.db'
 
 # The sum is kept by triggers: to add up many entries at each write would cost more than the write.
@@ -109,17 +109,17 @@ class CacheHandle:
 
 
 class QuickCache:
-    """base_file: a path, or several, whose change makes the entries invalid; base_string: a text that does.
-    quota, ram_quota: MiB on disk (None: no limit) and, of these, in memory (0: none). temp: the directory, made when
-    first needed; None: a directory of that user in the system's for temporary files. warnings: is told of trouble,
-    with a text; default: the server's log. RAM is this process's: clean_cache() of another one does not reach it."""
+    """base_file: a path, or several, whose change makes the entries invalid; base_string: a text that
+    does. quota, ram_quota: MiB on disk (None: no limit) and, of these, in memory (0: none). temp: the directory,
+    made when first needed; None: a directory of that user in the system's for temporary files. warnings: is told of
+    trouble, with a text; default: the server's log. RAM is this process's: clean_cache() of another one does not
+    reach it."""
 
     def __init__(self, base_file: Union[str, Sequence[str], None] = None, base_string: Optional[str] = None,
                  quota: Optional[float] = None, ram_quota: float = 0, temp: Optional[str] = 'tmp',
                  warnings: Optional[Callable[..., Any]] = None) -> None:
         self._files = [os.path.abspath(os.fspath(file)) for file in _as_list(base_file)]
-        self._base = hashlib.sha256(json.dumps([self._files]).encode()).digest()
-        self._string = base_string
+        self._base = hashlib.sha256(json.dumps([self._files, base_string]).encode()).digest()
         self._quota = None if quota is None else int(quota * MIB)
         self._ram_quota = int(ram_quota * MIB)
         self._warnings = warnings
@@ -127,7 +127,7 @@ class QuickCache:
         folder = os.path.abspath(temp) if temp is not None else _own_folder()
         self._database = Database(os.path.join(folder, FILE), _SCHEMA, self._warn, precious=False)
         self._locks = KeyLocks(os.path.join(folder, FILE + '-lock'))
-        self._ram: 'OrderedDict[bytes, Tuple[bytes, bytes]]' = collections.OrderedDict()  # key: state, value
+        self._ram: 'OrderedDict[bytes, _InMemory]' = collections.OrderedDict()  # by key, the last one used at the end
         self._ram_size = 0
         self._guard = threading.Lock()
         tell_after_fork(self)
@@ -172,7 +172,7 @@ class QuickCache:
 
     def _current(self) -> bytes:
         """What the base files are now. If that is new, what was stored of their old state goes."""
-        state = hashlib.sha256(repr(self._string).encode())
+        state = hashlib.sha256()
         for file in self._files:
             try:
                 found = os.stat(file)
@@ -187,18 +187,24 @@ class QuickCache:
         return digest
 
     def _load(self, key: bytes, state: bytes) -> Optional[bytes]:
+        now = time.time()
         with self._guard:
             found = self._ram.get(key)
-            if found is not None and found[0] == state:
+            if found is not None and found.state == state:
                 self._ram.move_to_end(key)
-                return found[1]
-        rows: List[Any] = self._database.run(lambda db: db.execute(
-            'SELECT value, used FROM entries WHERE key = ? AND state = ?', (key, state)).fetchall(), [], False)
+        if found is not None and found.state == state:
+            if now > found.noted + STALE:
+                found.noted = now
+                self._database.run(lambda db: _note_use(db, key, now), None)
+            return found.data
+
+        def action(db: sqlite3.Connection) -> List[Any]:
+            _note_use(db, key, now)
+            return db.execute('SELECT value FROM entries WHERE key = ? AND state = ?', (key, state)).fetchall()
+
+        rows = self._database.run(action, [])
         if not rows:
             return None
-        now = time.time()
-        if abs(now - rows[0][1]) > STALE:
-            self._database.run(lambda db: db.execute('UPDATE entries SET used = ? WHERE key = ?', (now, key)), None)
         data: bytes = rows[0][0]
         self._remember(key, state, data)
         return data
@@ -242,10 +248,21 @@ class QuickCache:
             return
         with self._guard:
             old = self._ram.pop(key, None)
-            self._ram[key] = (state, data)
-            self._ram_size += len(data) - (len(old[1]) if old else 0)
+            self._ram[key] = _InMemory(state, data)
+            self._ram_size += len(data) - (len(old.data) if old else 0)
             while self._ram_size > self._ram_quota:
-                self._ram_size -= len(self._ram.popitem(last=False)[1][1])
+                self._ram_size -= len(self._ram.popitem(last=False)[1].data)
+
+
+class _InMemory:
+    def __init__(self, state: bytes, data: bytes) -> None:
+        self.state = state
+        self.data = data
+        self.noted = time.time()
+
+
+def _note_use(db: sqlite3.Connection, key: bytes, now: float) -> None:
+    db.execute('UPDATE entries SET used = ? WHERE key = ?', (now, key))
 
 
 def _as_list(files: Union[str, Sequence[str], None]) -> List[str]:

@@ -81,6 +81,10 @@ class Supervisor:
         if by_itself and not self._servers:
             self._say({'do': 'leaving', 'restart': restart})
 
+    def busy(self) -> None:
+        """This process drains, and has reasons to go on."""
+        self._say({'do': 'busy'})
+
     def restart(self) -> None:
         self._say({'do': 'restart'})
 

@@ -16,6 +16,7 @@ Function = TypeVar('Function', bound=Callable[[Any], Any])
 WORKER_JS = 'worker.js'  # beside this file
 MAX_TOKEN = 256  # characters of a token's name
 _FINISH_LOOK = 0.1  # seconds
+_FINISH_TELL = 5.0  # seconds
 _FINISH_GRACE = 1.0  # seconds that the answer with the last result has to leave
 _UNSET = object()
 
@@ -27,6 +28,8 @@ class WorkerMethods:
     cache: Any
     max_chunk_size: Any
     verbose_workers: Any
+    drain_timeout: Any
+    _supervisor: Any
     _engine: '_engine.Engine'
     add_json_post_mask: Callable[..., None]
     add_special_file: Callable[..., None]
@@ -128,11 +131,18 @@ class WorkerMethods:
 
     def _finish_workers(self) -> None:
         """Returns when every job has ended and its result was asked for, is too old, or nobody asks for it any more.
-        For a process that has drained: its successor passes on what clients ask."""
-        last = None
-        while self._workers_running() or (last is not None and time.monotonic() < last + _FINISH_GRACE):
+        For a process that has drained: its successor passes on what clients ask. The supervisor is told now and then,
+        and may end it."""
+        told = last = float('-inf')
+        while self._workers_running() or time.monotonic() < last + _FINISH_GRACE:
+            now = time.monotonic()
             if self._workers_running():
-                last = time.monotonic()
+                last = now
+            if self._supervisor is not None and self._supervisor.stopping:
+                return self._stop_workers()
+            if self._supervisor is not None and now > told + min(_FINISH_TELL, self.drain_timeout / 2):
+                told = now
+                self._supervisor.busy()
             for worker in list(self._worker_masks.values()):
                 worker.abandon()
             time.sleep(_FINISH_LOOK)

@@ -1,0 +1,44 @@
+// `quickenctl serve`: the supervisors of `quicken serve`, and the units by which
+// systemd starts them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace quicken::ctl {
+
+struct ServeOptions {
+    std::string action;  // enable, disable, status, stop, reload, list
+    std::string script;  // its path, the name of its units, or the first digits of its id; may be empty
+    // Of enable:
+    std::vector<int> ports;
+    std::vector<std::string> addresses;  // HOST:PORT
+    std::vector<std::string> paths;      // of Unix sockets
+    std::string name;                    // of the units; empty: made of the script's
+    std::string python;
+    std::vector<std::string> python_options;
+    std::vector<std::string> settings;
+    double idle = 300;  // seconds; 0: never
+    std::vector<std::string> arguments;
+    bool json = false;
+};
+
+/// Does what the action says; its exit status. Throws Error with the text for the user.
+int serve(const ServeOptions& options);
+
+/// A script that units have been made for.
+struct ServeUnit {
+    std::string name;
+    std::string script;
+    std::vector<std::string> listens;  // as ListenStream= has it
+};
+std::vector<ServeUnit> serve_units();
+/// The one that is meant, if there is.
+std::optional<ServeUnit> find_serve_unit(const std::string& script);
+int enable_serve(const ServeOptions& options);
+int disable_serve(const std::string& script);
+/// False if there is no such unit that is active.
+bool stop_serve_unit(const ServeUnit& unit);
+
+}  // namespace quicken::ctl

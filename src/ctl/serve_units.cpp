@@ -1,0 +1,300 @@
+// The units of scripts that systemd starts at their first request:
+// quicken-serve@NAME.socket and .service, each with a drop-in that says what NAME is.
+//
+// They are written where the user's units are, so that they outlast a login;
+// where the manager does not look there, in its runtime directory, until it ends. Whatever
+// fails after the first file was written is undone: a name is either enabled and listens, or nothing is left
+// of it.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <climits>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+
+#include "common/directory.hpp"
+#include "common/dropin.hpp"
+#include "common/error.hpp"
+#include "common/manager.hpp"
+#include "common/target.hpp"
+#include "ctl/serve.hpp"
+
+namespace quicken::ctl {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char k_unit[] = "quicken-serve@";
+constexpr std::chrono::seconds k_limit{60};  // for all that is asked of the manager: a stop lets requests end
+constexpr std::size_t k_max_name = 100;
+
+std::string runtime_directory() {
+    std::array<char, PATH_MAX> text{};
+    if (!socket_directory(environ, text.data(), text.size()))
+        throw Error("XDG_RUNTIME_DIR is not an absolute path, or too long");
+    const fs::path path = text.data();
+    return path.parent_path();
+}
+
+std::string config_directory() {
+    const char* config = std::getenv("XDG_CONFIG_HOME");
+    if (config != nullptr && *config == '/') return std::string(config) + "/systemd/user";
+    const char* home = std::getenv("HOME");
+    return home != nullptr && *home == '/' ? std::string(home) + "/.config/systemd/user" : "";
+}
+
+/// Where files of ours are, and whether they go with the manager.
+struct Home {
+    std::string directory;
+    bool runtime;
+};
+
+std::vector<Home> homes() {
+    std::vector<Home> result;
+    if (const std::string config = config_directory(); !config.empty()) result.push_back({config, false});
+    result.push_back({dropin::unit_directory(runtime_directory()), true});
+    return result;
+}
+
+std::string directory_of(const Home& home, const std::string& name, const char* kind) {
+    return home.directory + "/" + k_unit + name + kind + ".d";
+}
+
+std::string unit_of(const std::string& name, const char* kind) {
+    return k_unit + name + kind;
+}
+
+std::vector<std::string> values_of(const std::string& text, const std::string& key) {
+    std::vector<std::string> values;
+    for (std::size_t at = 0; (at = text.find("\n" + key + "=", at)) != std::string::npos; ++at) {
+        const std::size_t begin = at + key.size() + 2;
+        values.push_back(text.substr(begin, text.find('\n', begin) - begin));
+    }
+    return values;
+}
+
+std::vector<ServeUnit> units_in(const Home& home) {
+    constexpr std::string_view k_end = ".service.d";
+    std::vector<ServeUnit> found;
+    std::error_code missing;
+    for (const auto& entry : fs::directory_iterator(home.directory, missing)) {
+        const std::string file = entry.path().filename();
+        if (!file.starts_with(k_unit) || !file.ends_with(k_end)) continue;
+        const std::string name =
+            file.substr(sizeof k_unit - 1, file.size() - (sizeof k_unit - 1) - k_end.size());
+        const auto service = dropin::content(entry.path());
+        const auto socket = dropin::content(directory_of(home, name, ".socket"));
+        if (!service || !socket) continue;
+        found.push_back({name, dropin::value_of(*service, "Name"), values_of(*socket, "ListenStream")});
+    }
+    return found;
+}
+
+// What is written
+
+bool is_plain(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+}
+
+std::string name_of(const ServeOptions& options) {
+    std::string name = options.name.empty() ? fs::path(options.script).stem().string() : options.name;
+    const bool valid = std::all_of(name.begin(), name.end(), is_plain);
+    if (!options.name.empty() && !valid)
+        throw Error("a name has letters, digits, \"_\", \"-\" and \".\" only");
+    for (char& c : name) {
+        if (!is_plain(c)) c = '_';
+    }
+    if (name.empty() || name.size() > k_max_name) throw Error("name it with --name: 1 to 100 characters");
+    return name;
+}
+
+std::vector<std::string> listens_of(const ServeOptions& options) {
+    std::vector<std::string> result;
+    for (const int port : options.ports) result.push_back("127.0.0.1:" + std::to_string(port));
+    for (const std::string& address : options.addresses) {
+        const std::size_t colon = address.rfind(':');
+        const bool has_port = colon != std::string::npos && colon + 1 < address.size() &&
+                              address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+        if (!has_port || address.find_first_of(" \n%") != std::string::npos)
+            throw Error(address + " is not HOST:PORT, with a number for each");
+        result.push_back(address);
+    }
+    for (const std::string& path : options.paths) result.push_back(fs::absolute(path).lexically_normal());
+    if (result.empty()) throw Error("say where it listens: --port, --address or --unix");
+    return result;
+}
+
+std::string own_prefix() {
+    return fs::read_symlink("/proc/self/exe").parent_path().parent_path();
+}
+
+std::string command_line(const ServeOptions& options, const std::string& script) {
+    std::vector<std::string> words{own_prefix() + "/bin/quicken", "serve", "--no-prompt"};
+    if (options.idle > 0) words.insert(words.end(), {"--idle", fmt::format("{:g}", options.idle)});
+    if (!options.python.empty()) words.insert(words.end(), {"--python", options.python});
+    for (const std::string& option : options.python_options) words.push_back("--python-option=" + option);
+    for (const std::string& setting : options.settings) words.insert(words.end(), {"--set", setting});
+    words.push_back(script);
+    words.insert(words.end(), options.arguments.begin(), options.arguments.end());
+    std::string line = ":";
+    for (const std::string& word : words) line += (line.size() > 1 ? " " : "") + dropin::quoted(word);
+    return line;
+}
+
+void write_dropins(const Home& home, const std::string& name, const ServeOptions& options) {
+    const std::string script = fs::absolute(options.script).lexically_normal();
+    const std::string directory = fs::current_path();
+    if (directory.find('\n') != std::string::npos)
+        throw Error("the working directory has a newline in its name");
+    const std::string unit =
+        "[Unit]\nDescription=quicken serve: " + dropin::double_percent(dropin::printable(script)) + "\n";
+    std::string socket = unit + "\n[Socket]\n";
+    for (const std::string& listen : listens_of(options))
+        socket += "ListenStream=" + dropin::double_percent(listen) + "\n";
+    const std::string service = unit + "\n[Service]\nWorkingDirectory=" + dropin::double_percent(directory) +
+                                "\nExecStart=\nExecStart=" + command_line(options, script) +
+                                "\n\n[X-Quicken]\nName=" + dropin::c_escape(script) + "\n";
+    fs::create_directories(home.directory);
+    dropin::update(directory_of(home, name, ".socket"), socket);
+    dropin::update(directory_of(home, name, ".service"), service);
+}
+
+/// For a prefix where systemd does not look.
+void link_templates(Manager& manager, const Home& home) {
+    for (const char* kind : {".socket", ".service"}) {
+        const std::string name = std::string(k_unit) + kind;
+        const std::string source = own_prefix() + "/lib/systemd/user/" + name;
+        const std::string link = home.directory + "/" + name;
+        struct stat status {};
+        const bool ours = lstat(link.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+        if (!ours && manager.has_file(name)) continue;
+        if (access(source.c_str(), F_OK) != 0) throw_errno("find the unit", source);
+        if (ours) unlink(link.c_str());
+        if (symlink(source.c_str(), link.c_str()) != 0) throw_errno("make the link", link);
+    }
+}
+
+/// Only links to our own: nobody else's file.
+void unlink_templates(const Home& home) {
+    if (!units_in(home).empty()) return;
+    for (const char* kind : {".socket", ".service"}) {
+        std::error_code none;
+        const fs::path link = home.directory + "/" + k_unit + kind;
+        const fs::path target = fs::read_symlink(link, none);
+        if (!none && target.filename() == link.filename()) unlink(link.c_str());
+    }
+}
+
+// What the manager does
+
+Manager connect() {
+    return {runtime_directory(), bus::Clock::now() + k_limit};
+}
+
+Home home_for(Manager& manager) {
+    const std::vector<std::string> paths = manager.unit_path();
+    for (const Home& home : homes()) {
+        if (std::find(paths.begin(), paths.end(), home.directory) != paths.end()) return home;
+    }
+    throw Error("the user's service manager reads no units of its user");
+}
+
+void stop_units(Manager& manager, const std::string& name) {
+    // The socket first: nothing can start the service then.
+    for (const char* kind : {".socket", ".service"}) {
+        const std::string unit = unit_of(name, kind);
+        if (!manager.is_loaded(unit)) continue;
+        manager.wait_for(manager.stop(unit), bus::Clock::now() + k_limit);
+        manager.reset_failed(unit);
+    }
+}
+
+void remove(Manager& manager, const Home& home, const std::string& name) {
+    stop_units(manager, name);
+    manager.disable(unit_of(name, ".socket"), home.runtime);
+    for (const char* kind : {".socket", ".service"}) dropin::remove_directory(directory_of(home, name, kind));
+    unlink_templates(home);
+    manager.reload();
+}
+
+void start_socket(Manager& manager, const std::string& name) {
+    const std::string unit = unit_of(name, ".socket");
+    const std::string result = manager.wait_for(manager.start(unit), bus::Clock::now() + k_limit);
+    if (result != "done")
+        throw Error("the start of " + unit + " ended with \"" + result +
+                    "\": is it used already? See systemctl --user status " + unit);
+}
+
+}  // namespace
+
+std::vector<ServeUnit> serve_units() {
+    std::vector<ServeUnit> all;
+    for (const Home& home : homes()) {
+        for (ServeUnit& unit : units_in(home)) all.push_back(std::move(unit));
+    }
+    return all;
+}
+
+std::optional<ServeUnit> find_serve_unit(const std::string& script) {
+    if (script.empty()) return std::nullopt;
+    const std::string path = fs::absolute(script).lexically_normal();
+    const std::vector<ServeUnit> all = serve_units();
+    for (const bool by_name : {true, false}) {
+        const auto found = std::find_if(all.begin(), all.end(), [&](const ServeUnit& unit) {
+            return by_name ? unit.name == script : unit.script == path;
+        });
+        if (found != all.end()) return *found;
+    }
+    return std::nullopt;
+}
+
+int enable_serve(const ServeOptions& options) {
+    if (access(options.script.c_str(), R_OK) != 0) throw_errno("read the script", options.script);
+    const std::string name = name_of(options);
+    const auto known = find_serve_unit(name);
+    if (known && known->name == name &&
+        known->script != fs::absolute(options.script).lexically_normal().string())
+        throw Error(name + " is " + known->script + " already; choose another --name");
+    listens_of(options);  // what is wrong with them is said before anything is changed
+    Manager manager = connect();
+    const Home home = home_for(manager);
+    stop_units(manager, name);
+    try {
+        write_dropins(home, name, options);
+        link_templates(manager, home);
+        manager.reload();
+        manager.enable(unit_of(name, ".socket"), home.runtime);
+        manager.reload();
+        start_socket(manager, name);
+    } catch (const Error&) {
+        remove(manager, home, name);
+        throw;
+    }
+    for (const std::string& listen : listens_of(options)) fmt::print("{} {}\n", name, listen);
+    if (home.runtime) fmt::print("until the user's service manager ends\n");
+    return 0;
+}
+
+int disable_serve(const std::string& script) {
+    const auto unit = find_serve_unit(script);
+    if (!unit) throw Error(script + " is not enabled; quickenctl serve list");
+    Manager manager = connect();
+    for (const Home& home : homes()) {
+        if (dropin::content(directory_of(home, unit->name, ".service"))) remove(manager, home, unit->name);
+    }
+    return 0;
+}
+
+bool stop_serve_unit(const ServeUnit& unit) {
+    Manager manager = connect();
+    if (!manager.is_loaded(unit_of(unit.name, ".socket"))) return false;
+    stop_units(manager, unit.name);
+    return true;
+}
+
+}  // namespace quicken::ctl

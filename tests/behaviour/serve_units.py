@@ -1,0 +1,253 @@
+"""`quicken serve` under systemd and over D-Bus: socket activation, idle exit, reload, stop, what is left."""
+
+import glob
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+import served
+
+PORT = 21620
+
+
+class Bus(served.Case):
+    """Without systemd: quickenctl finds what was started by hand."""
+
+    def serve_ctl(self, *words):
+        return self.bed.ctl("serve", *words)
+
+    def status(self, *words):
+        return json.loads(self.serve_ctl("status", "--json", *words).stdout)
+
+    def test_status(self):
+        path = self.answering("one", "server.watch(__file__)")
+        process = self.serve("a", "b c")
+        status = self.status()
+        self.assertEqual([path, ["a", "b c"], "serving", [f"http://localhost:{self.port()}"], process.pid, 0, "", False],
+                         [status[name] for name in ("script", "arguments", "state", "addresses", "supervisor", "reloads",
+                                                    "last_error", "activated")])
+        self.assertEqual(status, self.status(path))
+        self.assertEqual(status, self.status(status["id"][:6]))
+        self.assertEqual([status], json.loads(self.serve_ctl("list", "--json").stdout))
+        shown = self.serve_ctl("status").stdout.decode()
+        self.assertRegex(shown, r"state +serving\n")
+        self.assertRegex(shown, rf"addresses +http://localhost:{self.port()}\n")
+        self.assertEqual(1, self.serve_ctl("status", "/nonexistent.py").status)
+
+    def test_reload(self):
+        """It says how that has gone; `quickenctl reload` and `quicken reload` are the same."""
+        self.script("server.answer = lambda path: str(os.getpid())")
+        self.serve()
+        for command in ([harness.QUICKENCTL, "serve", "reload"], [harness.QUICKENCTL, "reload", self.bed.path("app.py")],
+                        [harness.QUICKEN, "reload"]):
+            before = self.get()
+            self.assertEqual((0, b"", b""), self.bed.run(command))
+            self.assertNotEqual(before, self.get())
+        self.assertEqual(3, self.status()["reloads"])
+
+    def test_reload_that_fails(self):
+        self.answering("one")
+        self.serve(options=["--no-reload"])
+        self.script("sys.exit(9)")
+        failed = self.bed.ctl("reload")
+        self.assertEqual((1, b"quickenctl reload: the new process ended with status 9 before it served\n"),
+                         (failed.status, failed.stderr))
+        self.assertEqual(("serving", "the new process ended with status 9 before it served"),
+                         (self.status()["state"], self.status()["last_error"]))
+        self.answering("two")
+        self.assertEqual(0, self.bed.ctl("reload").status)
+        self.assertEqual(("two", ""), (self.get(), self.status()["last_error"]))
+
+    def test_stop(self):
+        self.answering("one")
+        process = self.serve()
+        self.assertEqual(0, self.serve_ctl("stop").status)
+        self.assertEqual(0, process.wait(10))
+        self.assertEqual(1, self.serve_ctl("stop").status)
+
+    def test_two_of_one_script(self):
+        """They have names of their own, and have to be named."""
+        self.answering("one")
+        first, second = self.serve(), self.serve()
+        self.assertTrue(harness.wait_until(lambda: len(json.loads(self.serve_ctl("list", "--json").stdout)) == 2, 5))
+        several = self.bed.ctl("reload", self.bed.path("app.py"))
+        self.assertEqual(1, several.status)
+        self.assertIn(b"more than one is meant", several.stderr)
+        ids = {entry["supervisor"]: entry["id"] for entry in json.loads(self.serve_ctl("list", "--json").stdout)}
+        self.assertEqual(0, self.serve_ctl("stop", ids[second.pid]).status)
+        self.assertEqual(0, second.wait(10))
+        self.assertIsNone(first.poll())
+
+    def test_killed(self):
+        """The socket of one that was killed is in nobody's way."""
+        self.answering("one")
+        process = self.serve()
+        process.kill()
+        process.wait()
+        self.assertTrue(harness.wait_until(lambda: not self.listens(), 10))
+        self.assertEqual([], json.loads(self.serve_ctl("list", "--json").stdout))
+        self.serve()
+        self.assertEqual(1, len([name for name in self.bed.socket_files() if name.endswith(".serve")]))
+
+
+class Idle(served.Case):
+    def test_end(self):
+        """When nobody has asked for so long, and no connection is open."""
+        self.answering("one")
+        process = self.serve(options=["--idle", "1"])
+        with socket.create_connection(("localhost", self.port())):
+            time.sleep(2)
+            self.assertIsNone(process.poll())
+        begun = time.monotonic()
+        self.assertEqual(0, process.wait(10))
+        self.assertLess(time.monotonic() - begun, 6)
+
+    def test_busy(self):
+        """A script that says so goes on."""
+        self.script("server.leave_idle = False")
+        process = self.serve(options=["--idle", "0.3"])
+        time.sleep(1.5)
+        self.assertIsNone(process.poll())
+        self.assertEqual("hello", self.get())
+
+
+class Units(served.Case):
+    activation = "systemd"
+
+    def setUp(self):
+        super().setUp()
+        self.bed.environment["HOME"] = os.environ["HOME"]  # where the manager looks
+        self.addCleanup(self.assert_no_units)
+
+    def serve_ctl(self, *words):
+        return self.bed.ctl("serve", *words)
+
+    def enable(self, *words, path=None):
+        path = path or self.bed.path("app.py")
+        result = self.serve_ctl("enable", path, *words)
+        self.assertEqual((0, b""), (result.status, result.stderr))
+        return result.stdout.decode()
+
+    def files(self):
+        places = (os.path.expanduser("~/.config/systemd/user"), os.path.join(self.bed.runtime, "systemd/user"))
+        return [path for place in places for pattern in ("quicken-serve*", "*/quicken-serve*")
+                for path in glob.glob(os.path.join(place, pattern))]
+
+    def assert_no_units(self):
+        for unit in self.loaded():
+            self.serve_ctl("disable", unit.partition("@")[2].rpartition(".")[0])
+        self.assertEqual([], self.files())
+        self.assertEqual([], self.loaded())
+
+    def loaded(self):
+        listed = self.bed.systemctl("list-units", "--all", "--plain", "--no-legend", "quicken-serve@*").stdout.decode()
+        return [line.split()[0] for line in listed.splitlines() if line.strip()]
+
+    def active(self, kind):
+        return self.bed.systemctl("is-active", f"quicken-serve@app.{kind}").stdout.decode().strip()
+
+    def activated(self, body, *words):
+        """A script that is enabled: it listens nowhere by itself."""
+        self.bed.write("app.py", harness.dedent(f"""
+            import os, sys, time
+            sys.path.insert(0, {served.HERE!r})
+            import serve_stand_in
+            server = serve_stand_in.Server(1)
+            """) + harness.dedent(body) + "\nserver.serve()\nsys.exit(server.status)\n")
+        self.bed.write("port", str(PORT))
+        return self.enable("--port", str(PORT), *words)
+
+    def test_first_request(self):
+        """Nothing runs until somebody asks; then the script, in its directory and with its arguments."""
+        self.activated("server.answer = lambda path: repr([os.getcwd(), sys.argv])", "--", "a", "b c%d $x")
+        self.assertEqual(("active", "inactive"), (self.active("socket"), self.active("service")))
+        self.assertEqual([{"script": self.bed.path("app.py"), "state": "waiting", "addresses": [f"127.0.0.1:{PORT}"]}],
+                         json.loads(self.serve_ctl("list", "--json").stdout))
+        self.assertEqual(repr([self.bed.work, [self.bed.path("app.py"), "a", "b c%d $x"]]), self.get())
+        self.assertEqual("active", self.active("service"))
+        status = json.loads(self.serve_ctl("status", "--json", "app").stdout)
+        self.assertEqual(("serving", True), (status["state"], status["activated"]))
+        self.assertEqual(0, self.serve_ctl("disable", "app").status)
+        self.assertFalse(self.listens())
+
+    def test_idle(self):
+        """It ends when nobody asks, and the next request starts it; under many of them none fails."""
+        self.activated("server.answer = lambda path: str(os.getpid())", "--idle", "0.2")
+        seen = set()
+        for number in range(40):
+            seen.add(self.get())
+            # Some come just when it is about to end.
+            time.sleep(0.15 + number % 10 * 0.02)
+        self.assertGreater(len(seen), 2)
+        self.assertTrue(harness.wait_until(lambda: self.active("service") == "inactive", 10))
+        self.assertEqual("active", self.active("socket"))
+
+    def test_reload_and_stop(self):
+        self.activated("server.answer = lambda path: str(os.getpid())")
+        before = self.get()
+        self.assertEqual((0, b"", b""), self.serve_ctl("reload", "app"))
+        after = self.get()
+        self.assertNotEqual(before, after)
+        self.bed.systemctl("reload", "quicken-serve@app.service")
+        self.assertTrue(harness.wait_until(lambda: self.get() != after, 10))
+        busctl = self.bed.run(["busctl", "--user", "list", "--no-pager"])
+        self.assertIn(b"org.quicken.Serve1.i", busctl.stdout)
+        self.assertEqual(0, self.serve_ctl("stop", "app").status)
+        self.assertEqual(("inactive", "inactive"), (self.active("socket"), self.active("service")))
+        self.assertFalse(self.listens())
+
+    def test_failing_script(self):
+        """A first start that fails is the service's failure, which systemd knows."""
+        self.activated("sys.exit(3)")
+        try:
+            self.get()
+        except OSError:
+            pass
+        self.assertTrue(harness.wait_until(lambda: self.active("service") in ("failed", "activating"), 10))
+
+    def test_unix_socket(self):
+        self.answering("unix")
+        path = self.bed.path("sock")
+        self.bed.write("app.py", served.text_of(self.bed.path("app.py")).replace("Server(0)", "Server(1)"))
+        self.assertEqual(f"web {path}\n", self.enable("--unix", "sock", "--name", "web"))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertIn(b"unix", client.recv(1000))
+        self.assertEqual(0, self.serve_ctl("disable", "web").status)
+        self.assertFalse(os.path.exists(path))
+
+    def test_refused(self):
+        """What cannot be enabled leaves nothing."""
+        self.answering("x")
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            for words, text in ((["app.py"], b"say where it listens"), (["none.py", "--port", "1"], b"none.py"),
+                                (["app.py", "--address", "nonsense"], b"is not HOST:PORT"),
+                                (["app.py", "--port", "80", "--name", "a/b"], b"a name has"),
+                                (["app.py", "--port", str(other.getsockname()[1])], b"is it used already")):
+                result = self.serve_ctl("enable", *words)
+                self.assertEqual(1, result.status)
+                self.assertIn(text, result.stderr)
+                self.assertEqual([], self.files())
+        self.assertEqual(1, self.serve_ctl("disable", "app").status)
+
+    def test_manager_s_stop(self):
+        """`systemctl stop` lets the script end by itself."""
+        self.activated("server.answer = lambda path: 'x'\nold = server.do_stop\n"
+                       "def stop(*rest):\n    open('stopped', 'w').close()\n    old(*rest)\nserver.do_stop = stop")
+        self.assertEqual("x", self.get())
+        self.bed.systemctl("stop", "quicken-serve@app.socket", "quicken-serve@app.service")
+        self.assertTrue(os.path.exists(self.bed.path("stopped")))
+        shown = self.bed.systemctl("show", "-p", "Result", "quicken-serve@app.service").stdout
+        self.assertEqual(b"Result=success\n", shown)
+
+
+if __name__ == "__main__":
+    harness.main()
