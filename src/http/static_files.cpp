@@ -76,14 +76,7 @@ bool StaticFiles::answer_special(const Client& client, std::string_view path) {
     const auto found = specials_.find(path);
     if (found == specials_.end()) return false;
     const FileRules::Special& special = *found->second;
-    if (!special.path.empty() && special.type.empty()) return answer_file(client, special.path);
-    if (!special.path.empty()) {  // what is in memory has the type that its name means
-        const OpenFile opened = open_file(special.path);
-        if (opened.kind == FileKind::busy) return answer_busy(client), true;
-        if (opened.kind != FileKind::regular) return false;
-        answer_large(client, opened, special.type);
-        return true;
-    }
+    if (!special.path.empty()) return answer_file(client, special.path);
     answer_content(client, special.content, special.type.empty() ? types_.of(special.name) : special.type);
     return true;
 }
@@ -140,12 +133,20 @@ bool StaticFiles::answer_regular(const Client& client, const std::string& file, 
     return true;
 }
 
+/// What a script has said of a special file holds for that file, wherever it is asked for.
+std::string_view StaticFiles::type_of(const std::string& file) const {
+    for (const FileRules::Special& special : rules_.specials) {
+        if (special.path == file && !special.type.empty()) return special.type;
+    }
+    return types_.of(file);
+}
+
 std::shared_ptr<KeptFile> StaticFiles::load(const std::string& file, FileKind& kind) {
     kind = kind_of(file);
     if (kind != FileKind::regular) return nullptr;
     std::shared_ptr<KeptFile> kept = cache_.load(file, kind);
     if (!kept) return nullptr;
-    kept->type = types_.of(file);
+    kept->type = type_of(file);
     kept->allowed = is_allowed(rules_, file);
     const std::uint64_t size = kept->identity.size;
     kept->varies = rules_.policy.compress && size <= k_pack_most && pays_to_compress(kept->type, size);
