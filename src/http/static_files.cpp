@@ -76,27 +76,8 @@ bool StaticFiles::answer_special(const Client& client, std::string_view path) {
     const auto found = specials_.find(path);
     if (found == specials_.end()) return false;
     const FileRules::Special& special = *found->second;
-    if (!special.path.empty() && special.type.empty()) return answer_file(client, special.path);
-    if (!special.path.empty()) return answer_typed(client, special);
+    if (!special.path.empty()) return answer_file(client, special.path);
     answer_content(client, special.content, special.type.empty() ? types_.of(special.name) : special.type);
-    return true;
-}
-
-// Not from memory: what is there has the type that its name means.
-bool StaticFiles::answer_typed(const Client& client, const FileRules::Special& special) {
-    const OpenFile opened = open_file(special.path);
-    if (opened.kind == FileKind::busy) {
-        answer_busy(client);
-        return true;
-    }
-    if (opened.kind != FileKind::regular) return false;
-    const auto kept = std::make_shared<KeptFile>();
-    kept->identity = opened.identity;
-    kept->fd = opened.fd;
-    kept->type = special.type;
-    const std::uint64_t size = kept->identity.size;
-    kept->varies = rules_.policy.compress && size <= k_pack_most && pays_to_compress(kept->type, size);
-    answer_large(client, kept);
     return true;
 }
 
@@ -152,12 +133,20 @@ bool StaticFiles::answer_regular(const Client& client, const std::string& file, 
     return true;
 }
 
+/// What a script has said of a special file holds for that file, wherever it is asked for.
+std::string_view StaticFiles::type_of(const std::string& file) const {
+    for (const FileRules::Special& special : rules_.specials) {
+        if (special.path == file && !special.type.empty()) return special.type;
+    }
+    return types_.of(file);
+}
+
 std::shared_ptr<KeptFile> StaticFiles::load(const std::string& file, FileKind& kind) {
     kind = kind_of(file);
     if (kind != FileKind::regular) return nullptr;
     std::shared_ptr<KeptFile> kept = cache_.load(file, kind);
     if (!kept) return nullptr;
-    kept->type = types_.of(file);
+    kept->type = type_of(file);
     kept->allowed = is_allowed(rules_, file);
     const std::uint64_t size = kept->identity.size;
     kept->varies = rules_.policy.compress && size <= k_pack_most && pays_to_compress(kept->type, size);

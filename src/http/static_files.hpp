@@ -37,7 +37,7 @@ class StaticFiles {
     bool answer_regular(const Client& client, const std::string& file, bool by_patterns, FileKind& kind);
     void answer_content(const Client& client, const std::string& content, std::string_view type);
     void answer_kept(const Client& client, const std::string& file, KeptFile& kept);
-    bool answer_typed(const Client& client, const FileRules::Special& special);
+    std::string_view type_of(const std::string& file) const;
     void answer_large(const Client& client, const std::shared_ptr<KeptFile>& large);
     void respond_large(const Client& client, const KeptFile& large);
     void learn(KeptFile& large, const FileFacts& facts) const;

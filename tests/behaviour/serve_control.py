@@ -369,6 +369,28 @@ class Ending(Controlled):
         self.control.say(do="idle")
         self.assertEqual(0, script.end())
 
+    def test_idle_at_the_last_moment(self):
+        """A connection that comes between the look and the leave is answered, and the port is open again."""
+        script = self.start("""
+            import threading
+            server.add_text_get_mask('/x', lambda req, args: 'x')
+            @server.cmd()
+            def leave(args):
+                server.leave_if_idle()
+            serve()
+            """)
+        self.control.next("serving")
+        with socket.create_connection(("localhost", script.port), 10) as client:
+            self.assertTrue(harness.wait_until(lambda: self.connections() == 1))
+            self.control.say(do="run", id=1, line="leave")
+            self.control.next("busy")
+            client.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            self.assertTrue(self.read_all(client).endswith(b"x"))
+        self.assertEqual(b"x", script.ask("/x").body)
+        self.assertTrue(harness.wait_until(lambda: self.connections() == 0))
+        self.control.say(do="idle")
+        self.assert_ended(script, leaving=False)
+
     def connections(self):
         self.control.say(do="activity?")
         return self.control.next("activity")["connections"]

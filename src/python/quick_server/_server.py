@@ -13,7 +13,7 @@ import re
 import sys
 import threading
 import weakref
-from socket import getfqdn
+from socket import AF_UNIX, MSG_PEEK, SOCK_SEQPACKET, getfqdn, socketpair
 from socket import socket as Socket
 from typing import Any, Callable, Dict, FrozenSet, Optional, Sequence, Tuple
 
@@ -55,6 +55,7 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         self._supervisor = _supervisor.connect()
         self._stop_lock = threading.Lock()
         self._is_done = self._is_serving = self._has_successor = self._restarts = False
+        self._parked = None  # type: Optional[Socket]
         self._invalid_paths = frozenset()  # type: FrozenSet[str]
         self.thread_factory = thread_factory or threading.Thread
         request_type = type('QuickServerRequestHandler', (QuickServerRequestHandler,), {'server': self})
@@ -106,8 +107,10 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         """Serves until `done` is True or CTRL-C is pressed. May be called once. `poll_interval` has no meaning."""
         self._begin_serving()
         try:
-            if not self.done:
+            while not self.done:
                 self._engine.serve()
+                if not self._has_parked():
+                    break
         except KeyboardInterrupt:
             pass  # the user's way to end it
         except Exception:
@@ -195,6 +198,25 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         not -1."""
         self._has_successor = successor >= 0
         self._engine.drain(successor)
+
+    def leave_if_idle(self) -> None:
+        """Ends if no connection is open, without losing one that comes meanwhile: the engine stops accepting and hands
+        over what is open, to this process itself; if there is something, it goes on with that (_has_parked)."""
+        self._parked, theirs = socketpair(AF_UNIX, SOCK_SEQPACKET)
+        with theirs:
+            self._engine.drain(theirs.fileno())
+
+    def _has_parked(self) -> bool:
+        parked, self._parked = self._parked, None
+        if parked is None:
+            return False
+        with parked:
+            if not parked.recv(1, MSG_PEEK):  # the end: the engine has closed its side
+                return False
+            self._engine.adopt(parked.fileno())
+        if self._supervisor is not None:
+            self._supervisor.busy()
+        return True
 
     def adopt(self, predecessor: int) -> None:
         self._engine.adopt(predecessor)

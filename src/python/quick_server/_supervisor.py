@@ -88,6 +88,10 @@ class Supervisor:
     def restart(self) -> None:
         self._say({'do': 'restart'})
 
+    def busy(self) -> None:
+        """It does not leave."""
+        self._say({'do': 'busy'})
+
     def _say(self, message: Message) -> None:
         try:
             self._socket.send(json.dumps(message).encode('ascii'), socket.MSG_NOSIGNAL)
@@ -191,13 +195,17 @@ class Supervisor:
         self._say(dict(self._activity(), do='activity'))
 
     def _leave_if_idle(self, message: Message) -> None:
-        """A connection that comes after the look is not lost: it has not been accepted, or is answered in draining."""
+        """The first look is for what takes long to end; only with one server in the process the second is exact."""
         activity = self._activity()
         if activity['answering'] or activity['connections'] or activity['workers']:
-            self._say({'do': 'busy'})
+            self.busy()
             return
-        for server in list(self._servers):
-            server.drain(-1)
+        servers = list(self._servers)
+        for server in servers:
+            if len(servers) == 1:
+                server.leave_if_idle()
+            else:
+                server.drain(-1)
 
     def _stop(self, message: Message) -> None:
         self.stopping = True
