@@ -1,4 +1,4 @@
-"""Debian's Chromium, without a window, driven by the DevTools protocol through a pair of pipes (--remote-debugging-pipe)."""
+"""Debian's Chromium, without a window, driven by the DevTools protocol through two pipes (--remote-debugging-pipe)."""
 
 import json
 import os

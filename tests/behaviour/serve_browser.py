@@ -112,7 +112,8 @@ class Worker:
         result = page.do("work.post('one', '/add', {a: 1, b: 2, seconds: 0.7}).then((result) => [result, seen])")
         self.assertEqual([{"sum": 3, "text": ""}, [1, 0]], result)
         self.assertEqual("called 5", page.do(
-            "new Promise((resolve) => work.post('two', '/add', {a: 2, b: 3}, (result) => resolve('called ' + result.sum)))"))
+            "new Promise((resolve) => work.post('two', '/add', {a: 2, b: 3},"
+            " (result) => resolve('called ' + result.sum)))"))
         both = page.do("seen.length = 0; Promise.all([work.post('a', '/add', {a: 1, b: 1, seconds: 0.3}),"
                        "work.post('b', '/add', {a: 2, b: 2, seconds: 0.3})]).then((all) => [all.map((r) => r.sum), seen])")
         self.assertEqual([[2, 4], [1, 2, 1, 0]], both)
@@ -160,7 +161,8 @@ class Worker:
             with self.subTest(name):
                 page.do(f"work.post('a', '/loop', {{name: '{name}'}}); work.post('b', '/isolated', {{}}); 0")
                 self.assert_becomes([name], lambda: self.get(script, "/running"))
-                page.wait("performance.getEntriesByType('resource').filter((e) => /loop|isolated/.test(e.name)).length >= 2")
+                page.wait("performance.getEntriesByType('resource')"
+                          ".filter((entry) => /loop|isolated/.test(entry.name)).length >= 2")
                 leave()
                 self.assert_becomes([], lambda: self.get(script, "/running"))
 
@@ -180,7 +182,8 @@ class Classic(Worker, Case):
 
     def test_status_without_a_function_gives_it(self):
         script, page = self.begin()
-        self.assertTrue(page.do("typeof work.status() === 'function' && work.status(null) === work && work.status() === null"))
+        self.assertTrue(page.do("typeof work.status() === 'function' && work.status(null) === work"
+                                " && work.status() === null"))
 
     def test_the_mirrored_file(self):
         script, page = self.begin()
@@ -204,7 +207,8 @@ class Example(Case):
         shutil.copytree(EXAMPLE, path)
         with open(os.path.join(path, "example.py")) as file:
             text = file.read()
-        text = text.replace("server.serve_forever()", "print('port', server.server_port, flush=True)\nserver.serve_forever()")
+        text = text.replace("server.serve_forever()",
+                            "print('port', server.server_port, flush=True)\nserver.serve_forever()")
         script = serving.Script(self.bed, self.bed.write("example/example.py", text), ["0"], served=True)
         self.addCleanup(script.close)
         script.wait_for_port()
@@ -218,7 +222,8 @@ class Example(Case):
 
         page.do("document.querySelector('#primes input').value = 3000; document.querySelector('#primes button').click()")
         self.assertEqual("430 primes below 3000", page.wait(text % "primes-answer"))
-        page.do("document.querySelector('#primes input').value = 20000000; document.querySelector('#primes button').click()")
+        page.do("document.querySelector('#primes input').value = 20000000;"
+                "document.querySelector('#primes button').click()")
         page.wait("document.getElementById('progress').value > 0")
         self.assertEqual("1", page.do(text % "status"))
         page.do("document.getElementById('cancel').click()")

@@ -339,7 +339,8 @@ class Library(serving.Case):
 
     def test_the_file_is_sound_after_a_kill(self):
         """In the midst of writing."""
-        program = LIBRARY + "one = cache()\nprint('go', flush=True)\nfor n in range(10 ** 6):\n    computed(one, n, 'x' * 5000)"
+        program = LIBRARY + ("one = cache()\nprint('go', flush=True)\n"
+                             "for n in range(10 ** 6):\n    computed(one, n, 'x' * 5000)")
         self.bed.write("base", "base")
         path = self.bed.write("program.py", program)
         env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1"})
