@@ -424,6 +424,24 @@ class Surroundings(served.Case):
         self.assertEqual("one", self.get())
         self.assertIn("quicken: warm run", self.log())
 
+    def test_files(self):
+        """--www: the same without a script."""
+        self.bed.write("page.html", "text")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.bed.write("port", str(port))
+        process = subprocess.Popen([harness.QUICKEN, "serve", "--no-prompt", "--www", self.bed.work, "-p", str(port)],
+                                   env=self.bed.env(), cwd="/", stderr=subprocess.PIPE)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(self.end, process)
+        self.assertTrue(harness.wait_until(self.listens, 10))
+        self.assertEqual("text", self.get("/page.html"))
+        self.assertEqual(0, self.bed.ctl("reload").status)
+        self.assertEqual("text", self.get("/page.html"))
+        process.terminate()
+        self.assertEqual(0, process.wait(10))
+
     def test_plain_python(self):
         """Without a warm server it is the same."""
         self.answering("one")
