@@ -356,12 +356,13 @@ class Ends(served.Case):
             self.assertFalse(self.listens())
 
     def test_killed_supervisor(self):
-        """Its end is the script's."""
+        """Its end is the script's. The socket that it could not remove goes with the next look at what is served."""
         self.answering("x")
         process = self.serve()
         process.kill()
         process.wait()
         self.assertTrue(harness.wait_until(lambda: not self.listens(), 10))
+        self.assertEqual((0, b"", b""), self.bed.ctl("serve", "list"))
 
     def test_killed_while_starting(self):
         self.answering("x")
