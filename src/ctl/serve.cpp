@@ -1,16 +1,18 @@
 #include "ctl/serve.hpp"
 
-#include <dirent.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "common/bus.hpp"
+#include "common/directory.hpp"
 #include "common/error.hpp"
 #include "common/serve_bus.hpp"
 #include "common/target.hpp"
@@ -59,10 +61,23 @@ std::optional<Running> look_at(const std::string& path) {
     }
 }
 
+/// What supervisors that were killed have left. Under the lock: who binds its socket just now does so too.
+void remove_dead(const std::string& path) {
+    const Directory directory = Directory::open(path);
+    if (directory.fd() < 0) return;
+    const Fd lock = directory.lock(LOCK_EX, bus::Clock::now() + bus::k_call_timeout);
+    std::error_code missing;
+    for (const auto& entry : std::filesystem::directory_iterator(path, missing)) {
+        if (entry.path().extension() == serve_bus::k_suffix && !is_listening(entry.path()))
+            unlink(entry.path().c_str());
+    }
+}
+
 std::vector<Running> running() {
     std::array<char, PATH_MAX> directory{};
     if (!socket_directory(environ, directory.data(), directory.size()))
         throw Error("XDG_RUNTIME_DIR is not an absolute path, or too long");
+    remove_dead(directory.data());
     std::vector<Running> found;
     std::error_code missing;
     for (const auto& entry : std::filesystem::directory_iterator(directory.data(), missing)) {

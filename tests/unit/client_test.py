@@ -739,6 +739,11 @@ class FallbackTest(unittest.TestCase):
             self.helper(bed, "bin/quickenctl", "#!/bin/sh\necho \"$@\"\n")
             done = subprocess.run(["x", "status", "a"], executable=client, stdout=subprocess.PIPE)
             self.assertEqual((done.returncode, done.stdout), (0, b"status a\n"))
+            done = subprocess.run(["x", "serve", "a"], executable=client, stderr=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stderr), (127, b"quicken: quicken-serve: No such file or directory\n"))
+            self.helper(bed, "libexec/quicken/quicken-serve", "#!/bin/sh\necho \"$@\"\n")
+            done = subprocess.run(["x", "serve", "a"], executable=client, stdout=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stdout), (0, b"serve a\n"))
 
 
 if __name__ == "__main__":
