@@ -94,7 +94,7 @@ class Editing(TerminalCase):
         self.expect(terminal, b"\x1b[A\x1b[A", f"^> say one{screen.CURSOR}")
         self.expect(terminal, b"\r", f"^> say one\none\n> {screen.CURSOR}")
         terminal.type(b"quit\r")
-        self.assertEqual(0, terminal.process.wait(10))
+        self.assertEqual(0, terminal.process.wait(10), terminal.read(0.1) and terminal)
         self.assertEqual("say one\nsay two\nsay one\nquit\n", served.text_of(self.bed.path("history")))
         terminal = self.serve_on_terminal()
         self.expect(terminal, b"\x1b[A\x1b[A", f"^> say one{screen.CURSOR}")
