@@ -9,6 +9,7 @@
 //   /slow/MS       "ok" after that time, the loop goes on
 //   /block/MS      "ok" after that time, during which another thread has the loop
 //   /none          lets go without an answer
+//   /owner         "ok" by an action that owns something; with --log says on which thread that is freed
 //   /status/N      that status with a body of 3 bytes and a wrong Content-Length of its own
 //   /fork          how many sockets a child has that has abandoned the server; it lives on for a second
 //   /hijack        takes the connection over and sends back what comes
@@ -94,6 +95,7 @@ class Echo final : public http::Application {
         if (target.starts_with("/status/")) return status(*exchange, number_after(target, "/status/"));
         if (target == "/fork") return exchange->respond(text(std::to_string(sockets_of_child())));
         if (target == "/none") return;
+        if (target == "/owner") return owner(exchange);
         if (target == "/hijack") return hijack(*exchange);
         if (target == "/broken") return broken(*exchange);
         echo(exchange);
@@ -195,6 +197,13 @@ class Echo final : public http::Application {
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
         server_.post([exchange = std::move(exchange)] { exchange->respond(text("ok")); });
+    }
+
+    void owner(const std::shared_ptr<http::Exchange>& exchange) {
+        const std::shared_ptr<void> owned(nullptr, [this](void*) {
+            note(server_.on_loop() ? "freed on the loop" : "freed elsewhere");
+        });
+        server_.post([exchange, owned] { exchange->respond(text("ok")); });
     }
 
     static void relay(const std::shared_ptr<http::Stream>& stream) {

@@ -607,6 +607,15 @@ class Loops(Case):
         for one in blocked:
             self.assertEqual(one.answer().body, b"ok")
 
+    def test_what_an_action_owns(self):
+        """Goes on the loop's thread, though that is deposed in what the action has set going."""
+        server = self.start("--log")
+        peer = self.connect(server).send(b"GET /owner HTTP/1.1\r\n" + HOST + b"\r\n" +
+                                         b"GET /block/50 HTTP/1.1\r\n" + HOST + b"\r\n")
+        self.assertEqual([peer.answer().body, peer.answer().body], [b"ok", b"ok"])
+        lines = [server.line() for _ in range(3)]
+        self.assertIn("freed on the loop", lines)
+
     def test_deposed_under_load(self):
         """Threads change hundreds of times while many connections are busy; no answer is lost or doubled."""
         def work(seed):
