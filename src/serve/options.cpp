@@ -24,7 +24,7 @@ constexpr std::pair<std::string_view, bool> k_settings[] = {
     {"max_connections", false}, {"max_pending", false},    {"handshake_timeout", true},
     {"header_timeout", true},   {"body_timeout", true},    {"body_min_rate", true},
     {"idle_timeout", true},     {"write_timeout", true},   {"connect_timeout", true},
-    {"proxy_timeout", true},    {"drain_timeout", true},
+    {"proxy_timeout", true},    {"drain_timeout", true},   {"require_length", false},
 };
 
 /// Adds NAME=VALUE to `settings`.
