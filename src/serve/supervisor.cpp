@@ -87,6 +87,7 @@ Supervisor::Process Supervisor::start_process() {
     auto process = std::make_unique<ScriptProcess>(
         loop_, launch_, ++generations_,
         ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
+                              [this](ScriptProcess& from) { mute(from); },
                               [this](ScriptProcess& from, int status) { ended(from, status); }});
     process->drain_timeout = options_.drain_timeout;
     return process;
@@ -213,6 +214,13 @@ void Supervisor::drain(Process predecessor, int socket) {
 }
 
 // How a process ends
+
+/// One that has closed all of its descriptors, or has become another program, will never serve again.
+void Supervisor::mute(ScriptProcess& process) {
+    const bool ends = process.leaving || process.draining || stops_ > 0 || interrupts_ > 0;
+    if (!process.serving || ends) return;
+    limit(process, k_margin, "closed its descriptors");
+}
 
 void Supervisor::ended(ScriptProcess& process, int status) {
     if (&process == successor_.get()) return successor_ended(status);

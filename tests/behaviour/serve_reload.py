@@ -270,6 +270,15 @@ class Deaths(served.Case):
             self.assertIn(f"{shown}", self.log())
             self.assertIn("started again now", self.log())
 
+    def test_closed_descriptors(self):
+        """One that lives but can be told nothing, nor answer, is started again."""
+        self.script("server.answer = lambda path: 'x' if path == '/' else [os.closerange(3, 1000), time.sleep(100)]")
+        self.serve()
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            self.get("/close")
+        self.wait_answer("x", 15)
+        self.assertIn("killed by signal 9", self.log())
+
     def test_again_and_again(self):
         """Five times at once, then after a pause; meanwhile connections wait."""
         self.script("server.answer = lambda path: os._exit(1) if path == '/die' else 'alive'")
@@ -544,7 +553,7 @@ class Surroundings(served.Case):
                                self.bed.work]), self.get())
 
     def test_usage(self):
-        for words, text in (([], "which script?"), (["--nope", "x.py"], "no such option"),
+        for words, text in (([], "which script?"), ([""], "which script?"), (["--nope", "x.py"], "no such option"),
                             (["--set", "x=1", "x.py"], "there is no setting x"),
                             (["--set", "max_body=-1", "x.py"], "not negative"), (["-p", "1", "x.py"], "belong to --www"),
                             (["--www", ".", "x.py"], "takes no script")):
