@@ -21,6 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr double k_margin = 5;  // seconds beyond the time in which a process ends by itself
+constexpr double k_silent = 1;  // seconds that a process has for its end once its control socket is closed
 
 std::uint64_t microseconds() {
     using namespace std::chrono;
@@ -83,6 +84,7 @@ Supervisor::Process Supervisor::start_process() {
     auto process = std::make_unique<ScriptProcess>(
         loop_, launch_, ++generations_,
         ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
+                              [this](ScriptProcess& from) { silent(from); },
                               [this](ScriptProcess& from, int status) { ended(from, status); }});
     process->drain_timeout = options_.drain_timeout;
     return process;
@@ -210,6 +212,13 @@ void Supervisor::drain(Process predecessor, int socket) {
 
 // How a process ends
 
+/// One that serves and closes the descriptors it has not opened (os.closerange()) has closed the engine's
+/// too: what it would never accept is another one's. Whoever leaves or drains ends in its own time.
+void Supervisor::silent(ScriptProcess& process) {
+    if (&process == current_.get() && process.serving && !process.leaving)
+        limit(process, k_silent, "has closed descriptors that are the server's, and was killed");
+}
+
 void Supervisor::ended(ScriptProcess& process, int status) {
     if (&process == successor_.get()) return successor_ended(status);
     if (&process == current_.get()) return current_ended(status);
@@ -245,7 +254,8 @@ void Supervisor::current_ended(int status) {
     const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0;
     if (!restarts && (meant || (!has_served_ && !again_))) return finish(status);
     if (restarts || !process->serving) again_ = false;
-    start_again(restarts ? "" : ending_text(status));
+    const std::string reason = process->killed_for.empty() ? ending_text(status) : process->killed_for;
+    start_again(restarts ? "" : reason);
 }
 
 /// `reason` is empty if the process has wished so.

@@ -87,6 +87,7 @@ class Supervisor {
     void drain(Process predecessor, int socket);
     void limit(ScriptProcess& process, double seconds, const std::string& reason);
 
+    void silent(ScriptProcess& process);
     void ended(ScriptProcess& process, int status);
     void successor_ended(int status);
     void current_ended(int status);
