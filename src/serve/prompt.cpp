@@ -104,7 +104,9 @@ void Prompt::update() {
     if (!editor_) start_editor();
     editor_->show(text_);
     if (!key_) {
-        key_ = loop_.on_io(STDIN_FILENO, EPOLLIN, [this](std::uint32_t) {
+        key_ = loop_.on_io(STDIN_FILENO, EPOLLIN, [this](std::uint32_t events) {
+            if ((events & EPOLLHUP) != 0)
+                return ended();  // no terminal any more; SIGHUP comes only in its foreground
             if (Editor::in_foreground()) return editor_->read();
             update();
         });

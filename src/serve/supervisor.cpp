@@ -21,6 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr double k_margin = 5;  // seconds beyond the time in which a process ends by itself
+constexpr double k_mute = 1;    // seconds that a process has for its end once its control socket is closed
 constexpr unsigned k_hard = 3;  // requests to end, by whatever signals, until it is killed
 
 std::uint64_t microseconds() {
@@ -219,7 +220,7 @@ void Supervisor::drain(Process predecessor, int socket) {
 void Supervisor::mute(ScriptProcess& process) {
     const bool ends = process.leaving || process.draining || stops_ > 0 || interrupts_ > 0;
     if (!process.serving || ends) return;
-    limit(process, k_margin, "closed its descriptors");
+    limit(process, k_mute, "has closed descriptors that are the server's, and was killed");
 }
 
 void Supervisor::ended(ScriptProcess& process, int status) {
@@ -258,7 +259,8 @@ void Supervisor::current_ended(int status) {
     const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0 || quit;
     if (!restarts && (meant || (!has_served_ && !again_))) return finish(status);
     if (restarts || !process->serving) again_ = false;
-    start_again(restarts ? "" : ending_text(status));
+    const std::string reason = process->killed_for.empty() ? ending_text(status) : process->killed_for;
+    start_again(restarts ? "" : reason);
 }
 
 /// `reason` is empty if the process has wished so.

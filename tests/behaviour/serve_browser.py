@@ -130,6 +130,17 @@ class Worker:
         self.assertEqual([[500, "worker error"], [1, 0, [-1, 500]]], page.do("[told, seen]"))
         self.assertEqual(404, page.do("work.post('a', '/nothing', {}).catch((error) => error.status)"))
 
+    def test_what_a_page_s_function_throws(self):
+        """Is in the console, and ends nothing: the job has its result, status is told."""
+        script, page = self.begin()
+        page.do("window.thrown = []; addEventListener('error', (event) => { thrown.push(event.error.message);"
+                " event.preventDefault(); }); 0")
+        self.assertEqual(3, page.do("work.post('a', '/add', {a: 1, b: 2}, () => { throw new Error('of done'); })"
+                                    ".then((result) => result.sum)"))
+        page.do("work.post('b', '/fail', {}, null, () => { throw new Error('of failed'); }); 0")
+        page.wait("thrown.length > 1")
+        self.assertEqual([["of done", "of failed"], [1, 0, 1, 0, [-1, 500]]], page.do("[thrown, seen]"))
+
     def test_cancel_stops_the_job_on_the_server(self):
         script, page = self.begin()
         page.do("work.post('a', '/loop', {name: 'one'}, () => seen.push('done'), () => seen.push('failed')); 0")

@@ -30,6 +30,12 @@ COMMANDS = """
 """
 
 
+def processor_time(pid):
+    """Seconds."""
+    with open(f"/proc/{pid}/stat") as stat:
+        return sum(map(int, stat.read().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 class TerminalCase(served.Case):
     def start(self, argv, columns=132):
         mark = b"XDG_RUNTIME_DIR=" + os.fsencode(self.bed.runtime)
@@ -224,6 +230,22 @@ class Endings(TerminalCase):
         terminal.hang_up()
         terminal.process.wait(10)
         self.assertTrue(harness.wait_until(lambda: not self.listens(), 5))
+
+    def test_hang_up_that_is_ignored(self):
+        """It serves on, and does not look at its terminal again and again, also if that went while a command ran."""
+        self.script(COMMANDS + '    server.commands["nap"] = lambda rest: time.sleep(1)\n')
+        terminal = self.start(["sh", "-c", f"trap '' HUP; exec {harness.QUICKEN} serve app.py"])
+        terminal.wait(f"^> {screen.CURSOR}$", rest=False)
+        self.expect(terminal, b"nap\r", "^> nap\n")
+        terminal.hang_up()
+        self.assertEqual("one", self.get())
+        time.sleep(1.5)
+        before = processor_time(terminal.process.pid)
+        time.sleep(1)
+        self.assertLess(processor_time(terminal.process.pid) - before, 0.1)
+        self.assertEqual("one", self.get())
+        terminal.process.terminate()
+        terminal.process.wait(10)
 
     def test_restart(self):
         terminal = self.serve_on_terminal()

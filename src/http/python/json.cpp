@@ -290,19 +290,24 @@ class Writer {
 
 constexpr int k_replace_depth = 900;  // a little less than Python's own recursion limit
 
-/// The value with NaN and infinities replaced by their names; containers are copied.
+/// The name of a NaN or an infinity; nothing for all else.
+Ref name_of(PyObject* value) {
+    const double number = PyFloat_Check(value) != 0 ? PyFloat_AsDouble(value) : 0;
+    if (std::isfinite(number)) {
+        return {};
+    }
+    return checked(
+        PyUnicode_FromString(std::isnan(number) ? "NaN" : (number > 0 ? "Infinity" : "-Infinity")));
+}
+
+/// The value with NaN and infinities replaced by their names, also as keys; containers are copied.
 Ref replaced(PyObject* value, bool& changed, int depth) {
     if (depth > k_replace_depth) {
         raise(PyExc_RecursionError, "maximum recursion depth exceeded while encoding a JSON object");
     }
-    if (PyFloat_Check(value)) {
-        const double number = PyFloat_AsDouble(value);
-        if (std::isfinite(number)) {
-            return Ref::borrow(value);
-        }
+    if (Ref name = name_of(value)) {
         changed = true;
-        return checked(
-            PyUnicode_FromString(std::isnan(number) ? "NaN" : (number > 0 ? "Infinity" : "-Infinity")));
+        return name;
     }
     if (PyDict_Check(value)) {
         Ref copy = checked(PyDict_New());
@@ -310,7 +315,10 @@ Ref replaced(PyObject* value, bool& changed, int depth) {
         for (Py_ssize_t i = 0; i < PyList_Size(items.get()); ++i) {
             PyObject* item = PyList_GetItem(items.get(), i);
             Ref member = replaced(PyTuple_GetItem(item, 1), changed, depth + 1);
-            if (PyDict_SetItem(copy.get(), PyTuple_GetItem(item, 0), member.get()) != 0) {
+            const Ref name = name_of(PyTuple_GetItem(item, 0));
+            changed = changed || name;
+            PyObject* key = name ? name.get() : PyTuple_GetItem(item, 0);
+            if (PyDict_SetItem(copy.get(), key, member.get()) != 0) {
                 throw Raised{};
             }
         }

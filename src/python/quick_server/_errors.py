@@ -23,7 +23,10 @@ def set_global_error_handler(function: Optional[ErrorHandler]) -> None:
 
 def describe(error: BaseException) -> str:
     """'Type: message'."""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # its own __str__ fails; this is what tracebacks have then
+        text = '<exception str() failed>'
     return '%s: %s' % (type(error).__name__, text) if text else type(error).__name__
 
 

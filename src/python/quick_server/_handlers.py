@@ -131,7 +131,9 @@ def fail(request: Any, error: BaseException) -> Answer:
 
 
 def _prevented(request: QuickServerRequestHandler, response: PreventDefaultResponse) -> Answer:
-    return None if response.code is None else _page(request, response.code, response.message)
+    if response.code is None:
+        return None
+    return _page(request, response.code, None if response.message is None else str(response.message))
 
 
 def _page(request: QuickServerRequestHandler, code: int, message: Optional[str] = None) -> Answer:

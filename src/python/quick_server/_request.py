@@ -8,6 +8,7 @@ writes is sent as it is, and the connection ends with it.
 import http.client
 import http.cookies
 import io
+import re
 import socket
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Optional, Tuple
 
@@ -18,6 +19,7 @@ from quick_server._pages import error_page, reason_of, status_line_text
 if TYPE_CHECKING:
     from quick_server._server import QuickServer
 
+_TOKEN = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 class _Writer(io.RawIOBase):
     """wfile: nothing of it is kept back, flush() has nothing to do. ConnectionError once the client has gone."""
@@ -29,7 +31,7 @@ class _Writer(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        content = bytes(data)
+        content = bytes(memoryview(data))  # TypeError for what has no bytes, as an int: bytes(5) would be five zeros
         self._request.send_bytes(content)
         return len(content)
 
@@ -100,9 +102,12 @@ class QuickServerRequestHandler(_engine.Request):
     send_response_only = send_response
 
     def send_header(self, keyword: str, value: Any) -> None:
-        """A field of the answer that send_response() has begun; RuntimeError before that."""
+        """A field of the answer that send_response() has begun; RuntimeError before that. A line end in the value is
+        sent as a space. ValueError for what is no name of a field (RFC 9110, 5.6.2)."""
         if self._status is None:
             raise RuntimeError('send_header() without send_response()')
+        if _TOKEN.fullmatch(keyword) is None:
+            raise ValueError('%r is no name of a header field' % (keyword,))
         self._fields.append((keyword, str(value)))
 
     def end_headers(self) -> None:

@@ -82,15 +82,11 @@ class Supervisor:
             self._say({'do': 'leaving', 'restart': restart})
 
     def busy(self) -> None:
-        """This process drains, and has reasons to go on."""
+        """This process was to end, and has reasons to go on."""
         self._say({'do': 'busy'})
 
     def restart(self) -> None:
         self._say({'do': 'restart'})
-
-    def busy(self) -> None:
-        """It does not leave."""
-        self._say({'do': 'busy'})
 
     def _say(self, message: Message) -> None:
         try:

@@ -225,12 +225,12 @@ class DefaultWorker(BaseWorker):
         """In the job's thread."""
         if job.outcome.error is not None and _as_answer(job.outcome.error) is not job.outcome.error:
             self.options.report(f'worker {self.mask}', without_our_frames(job.outcome.error))
+        self._tell(f'worker {self.mask}: {token} has ended')
         with self._guard:
             entry = self._jobs.get(token)
             if entry is None:
                 return
             entry.expires = time.monotonic() + RESULT_KEPT
-        self._tell(f'worker {self.mask}: {token} has ended')
         self._sweep()
 
     def _sweep(self) -> None:

@@ -110,15 +110,30 @@ var quickServerWorker = (() => {
     if (!answer.done) {
       throw new WorkerError("the server does not know the job any more", 200);
     }
-    return JSON.parse(answer.continue ? await unload(job.url, answer.result) : answer.result);
+    const text = answer.continue ? await unload(job, answer.result) : answer.result;
+    return text === undefined ? undefined : JSON.parse(text);
   }
 
-  async function unload(url, tokens) {
+  // undefined if it is cancelled meanwhile.
+  async function unload(job, tokens) {
     let text = "";
     for (const token of tokens) {
-      text += (await sendPatiently(url, { action: "cargo", token })).result;
+      text += (await sendPatiently(job.url, { action: "cargo", token })).result;
+      if (job.over) {
+        return undefined;
+      }
     }
     return text;
+  }
+
+  // What a function of the page's throws is shown in the console; it is no failure of the job, and keeps nobody else
+  // from being told.
+  function call(callback, ...values) {
+    try {
+      callback(...values);
+    } catch (error) {
+      setTimeout(() => { throw error; });
+    }
   }
 
   class Worker {
@@ -156,14 +171,14 @@ var quickServerWorker = (() => {
       const promise = compute(job).then(
         (result) => this._end(name, job, () => {
           if (done) {
-            done(result);
+            call(done, result);
           }
           return result;
         }),
         (error) => this._end(name, job, () => {
           this._tell(-1, error);
           if (failed) {
-            failed(error);
+            call(failed, error);
           }
           throw error;
         }));
@@ -205,7 +220,7 @@ var quickServerWorker = (() => {
 
     _tell(jobs, error) {
       if (this._status) {
-        this._status(jobs, error);
+        call(this._status, jobs, error);
       }
     }
   }

@@ -1,0 +1,389 @@
+"""What a handler can do wrong or unusually: exceptions, results, fields, its process, and the server from within.
+
+The client is told, the log says where, and the next request is answered as if nothing had been.
+"""
+
+import os
+import re
+import sys
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+import serving
+
+
+def message_of(answer):
+    found = re.search("<p>Message: (.*)\\.</p>", answer.text)
+    return found and found.group(1)
+
+
+@serving.both_ways
+class Raising:
+    def test_every_kind(self):
+        """Also what is no Exception, and what would end a thread or the interpreter elsewhere."""
+        site = self.script("""
+            class Mute(Exception):
+                def __str__(self):
+                    raise ValueError('no text')
+            class Base(BaseException):
+                pass
+            def recursion(*args):
+                return recursion(*args)
+            def add(name, error):
+                @server.text_get('/' + name)
+                def raising(req, args):
+                    raise error
+            for error in (Exception('x'), SystemExit(3), SystemExit(), KeyboardInterrupt(), GeneratorExit(), Base('b'),
+                          MemoryError(), StopIteration(1), Mute(), UnicodeError('\\udc80'), WorkerDeath()):
+                add(type(error).__name__, error)
+            server.add_text_get_mask('/recursion', recursion)
+            server.add_text_get_mask('/memory', lambda req, args: 'x' * (1 << 62))
+            server.add_text_get_mask('/fine', lambda req, args: 'fine')
+            serve()
+            """)
+        for name, message in (("Exception", "Exception: x"), ("SystemExit", "SystemExit"),
+                              ("KeyboardInterrupt", "KeyboardInterrupt"), ("GeneratorExit", "GeneratorExit"),
+                              ("Base", "Base: b"), ("MemoryError", "MemoryError"),
+                              ("StopIteration", "StopIteration: 1"), ("Mute", "Mute: &lt;exception str() failed&gt;"),
+                              ("UnicodeError", "UnicodeError: ?"), ("WorkerDeath", "WorkerDeath"),
+                              ("memory", "MemoryError")):
+            answer = site.ask("/" + name)
+            self.assertEqual((500, message), (answer.status, message_of(answer)))
+            self.assertTrue(site.has_logged(f"error in GET /{name}:"), site.log)
+        self.assertTrue(message_of(site.ask("/recursion")).startswith("RecursionError: maximum recursion depth"))
+        self.assertEqual("fine", site.ask("/fine").text)
+        self.assertEqual([], [line for line in site.log if "ignored" in line])
+
+    def test_only_the_scripts_lines(self):
+        """A traceback begins where the script's own code does, and names each of its lines."""
+        site = self.script("""
+            def inner():
+                return {}['missing']
+            @server.json_get('/')
+            @server.middleware(lambda req, args, okay: okay)
+            def outer(req, args):
+                return inner()
+            serve()
+            """)
+        site.ask("/")
+        self.assertTrue(site.has_logged("KeyError: 'missing'"), site.log)
+        frames = [re.sub(".*/", "", line).split() for line in site.log if '  File "' in line]
+        self.assertEqual([('site.py",', "outer"), ('site.py",', "inner")],
+                         [(words[0], words[-1]) for words in frames])
+
+
+@serving.both_ways
+class Returning:
+    def test_json(self):
+        """What is no JSON is 500 and says why; what Python's json has an answer for has that one."""
+        site = self.script("""
+            circle = {}
+            circle['a'] = [circle]
+            deep = []
+            for _ in range(100000):
+                deep = [deep]
+            values = {'generator': (x for x in ()), 'object': object(), 'set': {1}, 'bytes': {'a': b''}, 'type': int,
+                      'key': {b'a': 1}, 'keys': {1: 1, 'a': 2}, 'circle': circle, 'deep': deep, 'long': 10 ** 5000,
+                      'surrogate': {'\\udc80': 'a\\udc80'}, 'int': 10 ** 30, 'number': {2: 1, 10: 2}, 'none': {None: 1},
+                      'nan': {float('nan'): float('inf')}, 'true': True, 'empty': '', 'tuple': ('a', 404)}
+            for name, value in values.items():
+                server.add_json_get_mask('/' + name, lambda req, args, value=value: value)
+            serve()
+            """)
+        for name, message in (("generator", "TypeError: Object of type generator is not JSON serializable"),
+                              ("object", "TypeError: Object of type object is not JSON serializable"),
+                              ("set", "TypeError: Object of type set is not JSON serializable"),
+                              ("bytes", "TypeError: Object of type bytes is not JSON serializable"),
+                              ("type", "TypeError: Object of type type is not JSON serializable"),
+                              ("key", "TypeError: keys must be str, int, float, bool or None, not bytes"),
+                              ("keys", "TypeError: '&lt;' not supported between instances of 'str' and 'int'"),
+                              ("circle", "ValueError: Circular reference detected")):
+            answer = site.ask("/" + name)
+            self.assertEqual((500, message), (answer.status, message_of(answer)))
+        self.assertTrue(message_of(site.ask("/deep")).startswith("RecursionError: "))
+        self.assertTrue(message_of(site.ask("/long")).startswith("ValueError: Exceeds the limit"))
+        for name, text in (("surrogate", '{\n  "\\udc80": "a\\udc80"\n}'), ("int", "1" + 30 * "0"), ("true", "true"),
+                           ("number", '{\n  "2": 1,\n  "10": 2\n}'), ("none", '{\n  "null": 1\n}'), ("empty", '""'),
+                           ("nan", '{\n  "NaN": "Infinity"\n}'), ("tuple", '[\n  "a",\n  404\n]')):
+            self.assert_answer((200, text.encode()), site.ask("/" + name))
+
+    def test_text(self):
+        site = self.script("""
+            values = {'int': 5, 'generator': (x for x in ()), 'dict': {}, 'true': True, 'surrogate': 'a\\udc80',
+                      'empty': '', 'bytearray': bytearray(b'abc'), 'memoryview': memoryview(b'abc')}
+            for name, value in values.items():
+                server.add_text_get_mask('/' + name, lambda req, args, value=value: value)
+            serve()
+            """)
+        for name, kind in (("int", "int"), ("generator", "generator"), ("dict", "dict"), ("true", "bool")):
+            answer = site.ask("/" + name)
+            self.assertEqual((500, "TypeError: a text handler has returned " + kind),
+                             (answer.status, message_of(answer)))
+        self.assertTrue(message_of(site.ask("/surrogate")).startswith("UnicodeEncodeError: "))
+        for name, body in (("empty", b""), ("bytearray", b"abc"), ("memoryview", b"abc")):
+            self.assert_answer((200, body), site.ask("/" + name))
+
+    def test_statuses(self):
+        """One that is none is 500; one without a body has none."""
+        site = self.script("""
+            for code in (99, 100, 1000, 'abc', 204, 304, 299):
+                server.add_text_get_mask('/%s' % code, lambda req, args, code=code: Response('x', code))
+            @server.text_get('/number')
+            def number(req, args):
+                raise PreventDefaultResponse(404, 5)
+            @server.text_get('/silent')
+            def silent(req, args):
+                raise PreventDefaultResponse()
+            serve()
+            """)
+        for code in (99, 100, 1000):
+            self.assertEqual(f"ValueError: not the status of an answer: {code}", message_of(site.ask(f"/{code}")))
+        self.assertEqual(500, site.ask("/abc").status)
+        for code, body in ((204, b""), (304, b""), (299, b"x")):
+            self.assert_answer((code, body), site.ask(f"/{code}"))
+        self.assertEqual((404, "5"), (site.ask("/number").status, message_of(site.ask("/number"))))
+        answer = site.ask("/silent")
+        self.assertEqual(500, answer.status)
+        self.assertIn("The handler has not answered", answer.text)
+
+
+@serving.both_ways
+class Fields:
+    TEXT = """
+        def answering(path):
+            def decorate(function):
+                @server.text_get(path)
+                def handler(req, args):
+                    req.send_response(200, 'a\\r\\nX-Evil: 1')
+                    function(req)
+                    req.send_header('Content-Length', 1)
+                    req.end_headers()
+                    req.wfile.write(b'x')
+                    raise PreventDefaultResponse()
+            return decorate
+        @answering('/value')
+        def value(req):
+            req.send_header('X-A', 'b\\r\\nX-Evil: 1\\r\\n\\r\\n<p>')
+        @answering('/name')
+        def name(req):
+            req.send_header('X-A\\r\\nX-Evil', '1')
+        @answering('/space')
+        def space(req):
+            req.send_header('X A', '1')
+        @answering('/text')
+        def text(req):
+            req.wfile.write('x')
+        @answering('/number')
+        def number(req):
+            req.wfile.write(5)
+        @server.text_get('/type')
+        def kind(req, args):
+            return Response('x', 200, 'text/plain\\r\\nX-Evil: 1')
+        @server.text_get('/cookie')
+        def cookie(req, args):
+            req.send_cookie('a', 'b\\r\\nX-Evil: 1')
+            return 'x'
+        serve()
+        """
+
+    def test_line_ends(self):
+        """None of a handler's texts can be more than the one line that it is."""
+        site = self.script(self.TEXT)
+        for path in ("/value", "/type", "/cookie"):
+            answer = site.ask(path)
+            self.assertEqual((200, b"x", None), (answer.status, answer.body, answer.headers["X-Evil"]))
+        self.assertEqual("a X-Evil: 1", site.ask("/value").reason)
+        for path in ("/name", "/space"):
+            answer = site.ask(path)
+            self.assertEqual((500, None), (answer.status, answer.headers["X-Evil"]))
+            self.assertIn("is no name of a header field", message_of(answer))
+
+    def test_what_is_no_bytes(self):
+        """bytes(5) would be five zeros."""
+        site = self.script(self.TEXT)
+        for path, kind in (("/text", "str"), ("/number", "int")):
+            answer = site.ask(path)
+            self.assertEqual(500, answer.status)
+            self.assertIn(f"TypeError: memoryview: a bytes-like object is required, not '{kind}'", message_of(answer))
+
+    def test_lengths(self):
+        """Less than was promised is seen by the client; what is more is not sent."""
+        site = self.script("""
+            @server.text_get('/n', 1)
+            def own(req, args):
+                req.send_response(200)
+                req.send_header('Content-Length', args['paths'][0])
+                req.end_headers()
+                req.wfile.write(b'abc')
+                raise PreventDefaultResponse()
+            serve()
+            """)
+        data = b"GET /n/%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        for length, body in ((2, b"ab"), (3, b"abc"), (10, b"abc")):
+            head, _, found = site.exchange(data % length).partition(b"\r\n\r\n")
+            self.assertIn(b"Content-Length: %d" % length, head)
+            self.assertEqual(body, found)
+
+
+@serving.both_ways
+class Unusual:
+    def test_forks(self):
+        """The child answers nobody, and ends with its handler; the parent's answer is the one."""
+        site = self.script("""
+            import os
+            def fork(after):
+                pid = os.fork()
+                if pid == 0:
+                    return after()
+                os.waitpid(pid, 0)
+                return 'parent'
+            server.add_text_get_mask('/returns', lambda req, args: fork(lambda: 'child'))
+            server.add_text_get_mask('/raises', lambda req, args: fork(lambda: 1 / 0))
+            server.add_text_get_mask('/exits', lambda req, args: fork(lambda: os._exit(0)))
+            serve()
+            """)
+        for path in ("/returns", "/raises", "/exits"):
+            self.assert_answer((200, b"parent"), site.ask(path))
+            self.assert_answer((200, b"parent"), site.ask(path))
+
+    def test_thread_that_outlives(self):
+        """It can still read what has come; what it would send is an error of its own."""
+        site = self.script("""
+            import threading, time
+            @server.text_get('/')
+            def get(req, args):
+                def later():
+                    time.sleep(0.3)
+                    try:
+                        req.wfile.write(b'late')
+                    except ConnectionError as error:
+                        print('late', req.path, req.headers['Host'] is not None, error, flush=True)
+                threading.Thread(target=later).start()
+                return 'in time'
+            serve()
+            """)
+        self.assertEqual("in time", site.ask("/?a").text)
+        line = "late /?a True the request has been answered"
+        self.assertTrue(harness.wait_until(lambda: line in site.lines), site.lines)
+
+    def test_closed_streams(self):
+        """Without standard error there is nothing to log to, and that is all."""
+        site = self.script("""
+            import os
+            @server.text_get('/close')
+            def close(req, args):
+                os.closerange(0, 3)
+                return 'closed'
+            server.add_text_get_mask('/error', lambda req, args: 1 / 0)
+            serve()
+            """)
+        for path, status in (("/close", 200), ("/error", 500), ("/error", 500)):
+            self.assertEqual(status, site.ask(path).status)
+
+    def test_two_servers(self):
+        """Of one script, one in a thread; a handler of one may ask the other, and ends both."""
+        site = self.script("""
+            import threading, urllib.request
+            other = create_server(('localhost', 0), parallel=False)
+            other.add_text_get_mask('/x', lambda req, args: 'other')
+            @server.text_get('/ask')
+            def ask(req, args):
+                return urllib.request.urlopen('http://localhost:%d/x' % other.server_port, timeout=10).read()
+            @server.text_get('/end')
+            def end(req, args):
+                other.done = server.done = True
+                return 'ending'
+            thread = threading.Thread(target=other.serve_forever)
+            thread.start()
+            serve()
+            thread.join()
+            print('ended', flush=True)
+            """)
+        for path, text in (("/ask", "other"), ("/ask", "other"), ("/end", "ending")):
+            self.assertEqual(text, site.ask(path).text)
+        self.assertEqual(0, site.end(), site.log)
+        self.assertEqual("ended", site.lines[-1])
+
+    def test_in_a_thread(self):
+        """serve_forever() need not be the main thread's."""
+        site = self.script("""
+            import threading
+            server.add_text_get_mask('/x', lambda req, args: 'x')
+            server.add_text_get_mask('/error', lambda req, args: 1 / 0)
+            @server.text_get('/end')
+            def end(req, args):
+                server.done = True
+                return 'ending'
+            thread = threading.Thread(target=serve)
+            thread.start()
+            thread.join()
+            print('ended', server.done, flush=True)
+            """)
+        for path, status in (("/x", 200), ("/error", 500), ("/x", 200), ("/end", 200)):
+            self.assertEqual(status, site.ask(path).status)
+        self.assertEqual(0, site.end(), site.log)
+        self.assertEqual("ended True", site.lines[-1])
+
+    def test_routes_while_serving(self):
+        """Added, and replaced, by a handler: the next request has them. Requests meanwhile are answered by either."""
+        site = self.script("""
+            import os
+            os.makedirs('late', exist_ok=True)
+            with open('late/file.txt', 'w') as file:
+                file.write('a file')
+            @server.text_get('/add')
+            def add(req, args):
+                number = args['query']['n']
+                server.add_text_get_mask('/added', lambda req, args: 'added ' + number)
+                server.bind_path('/late/', 'late')
+                return number
+            serve()
+            """)
+        self.assertEqual((404, 404), (site.ask("/added").status, site.ask("/late/file.txt").status))
+        for number in range(1, 4):
+            site.ask(f"/add?n={number}")
+            self.assertEqual((f"added {number}", "a file"), (site.ask("/added").text, site.ask("/late/file.txt").text))
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.extend(site.ask("/added").text for _ in range(50)))
+                   for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(4, 54):
+            site.ask(f"/add?n={number}")
+        for thread in threads:
+            thread.join()
+        self.assertEqual(200, len([text for text in answers if re.fullmatch("added [0-9]+", text)]))
+        self.assertEqual("added 53", site.ask("/added").text)
+
+    def test_serving_twice(self):
+        """Is said where it is written."""
+        site = self.script("""
+            server.add_text_get_mask('/serve', lambda req, args: server.serve_forever())
+            serve()
+            """)
+        self.assertEqual("RuntimeError: the server serves already", message_of(site.ask("/serve")))
+
+
+class Deaths(serving.Case):
+    """What no process survives: `quicken serve` starts it again, and who asks meanwhile waits."""
+
+    served = True
+
+    def test_closed_descriptors(self):
+        """The process lives on and would answer nobody any more."""
+        site = self.script("""
+            import os
+            server.add_text_get_mask('/close', lambda req, args: os.closerange(3, 1000))
+            server.add_text_get_mask('/pid', lambda req, args: str(os.getpid()))
+            serve()
+            """)
+        first = site.ask("/pid").text
+        self.assertRaises(Exception, site.ask, "/close")
+        self.assertNotEqual(first, site.ask("/pid").text)
+        self.assertTrue(site.has_logged("the script's process has closed descriptors that are the server's, and was "
+                                        "killed; started again now"), site.log)
+
+
+if __name__ == "__main__":
+    harness.main()

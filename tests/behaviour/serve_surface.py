@@ -1,0 +1,277 @@
+"""The corners of the described interface: what serve_api and its kin leave out, name by name and to the byte."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zlib
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness
+import serving
+
+JSON = "application/json"
+
+NAMES = """
+    create_server msg set_log_file LONG_MSG MSG_STDERR debug setup_restart set_restart_exit_code set_error_exit_code
+    is_original has_been_restarted json_dumps Response MultipartResponse PreventDefaultResponse worker_request
+    WorkerError get_worker_check is_worker_alive WorkerDeath set_global_error_handler setup_shutdown add_shutdown_hook
+    get_exec_arr get_time TokenHandler QuickServer QuickServerRequestHandler
+    """.split()
+
+SERVER_NAMES = """
+    favicon_fallback suppress_noise report_slow_requests cross_origin no_command_loop cache base_path directory_listing
+    shutdown_latency history_file prompt favicon_everywhere max_age max_file_size max_chunk_size verbose_workers done
+    socket server_address serve_forever server_close register_shutdown restart
+    json_get json_post json_put json_delete text_get text_post text_put text_delete middleware middlewares
+    add_pre_middleware bind_path bind_path_fallback bind_proxy set_debug_proxy add_file_patterns add_default_white_list
+    link_empty_favicon_fallback set_file_fallback_hook add_special_file mirror_file link_worker_js mirror_worker_js
+    update_version_string set_common_invalid_paths create_token get_token_obj get_tokens get_token_ttl json_worker
+    get_default_token_expiration set_default_token_expiration cmd
+    add_json_get_mask add_json_post_mask add_json_put_mask add_json_delete_mask
+    add_text_get_mask add_text_post_mask add_text_put_mask add_text_delete_mask
+    """.split()
+
+REQUEST_NAMES = """
+    headers path command requestline client_address rfile wfile server send_response send_header end_headers send_error
+    check_cache log_elapsed_time_string log_size_string get_original_host send_cookie
+    """.split()
+
+
+@serving.both_ways
+class Names:
+    def test_all_are_there(self):
+        site = self.script(f"""
+            @server.json_get('/missing')
+            def missing(req, args):
+                return [[name for name in {NAMES} if not hasattr(quick_server, name) or name not in globals()],
+                        [name for name in {SERVER_NAMES} if not hasattr(server, name)],
+                        [name for name in {REQUEST_NAMES} if not hasattr(req, name)]]
+            serve()
+            """)
+        self.assertEqual([[], [], []], json.loads(site.ask("/missing").body))
+
+    def test_keywords(self):
+        """Of create_server() and the decorators, as versions of the original had them."""
+        site = self.script("""
+            import threading
+            made = []
+            def factory(*args, **kwargs):
+                made.append(kwargs['target'])
+                return threading.Thread(*args, **kwargs)
+            server = create_server(('localhost', 0), parallel=True, thread_factory=factory, token_handler=None,
+                                   worker_constructor=None, soft_worker_death=False)
+            @server.json_get(mask='/a', argc=1)
+            def a(req, args):
+                return args['paths']
+            @server.json_worker(mask='/w', cache_id=lambda args: 'x', cache_method='string', cache_section='www')
+            def w(args):
+                return len(made)
+            @server.cmd(argc=1, complete=lambda args, text: [], no_replace=True)
+            def a_b(args):
+                print('a_b', args, flush=True)
+            serve()
+            """)
+        self.assert_answer((200, JSON, b'[\n  "b"\n]'), site.ask("/a/b"))
+        body = json.dumps({"action": "start", "payload": {}})
+        answer = json.loads(site.ask("/w", "POST", body, {"Content-Type": JSON}).body)
+        self.assertEqual((True, False, "1"), (answer["done"], answer["continue"], answer["result"]))
+        site.type("a_b c")
+        self.assertTrue(harness.wait_until(lambda: "a_b ['c']" in site.lines), site.lines)
+
+
+@serving.both_ways
+class Routing:
+    def test_what_follows_a_mask(self):
+        """Nothing, "/", "?" or "#": not the rest of a word."""
+        site = self.script("""
+            @server.json_get('/mask')
+            def mask(req, args):
+                return [args['paths'], args['query'], args['fragment']]
+            serve()
+            """)
+        for target, expected in (("/mask", [[], {}, ""]), ("/mask/", [[], {}, ""]), ("/mask?a=1", [[], {"a": "1"}, ""]),
+                                 ("/mask#f", [[], {}, "f"]), ("/mask/x?a#f", [["x"], {"a": True}, "f"]),
+                                 ("/mask?a=1?b#f#g", [[], {"a": "1?b"}, "f#g"])):
+            data = site.exchange(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            self.assertEqual(expected, json.loads(data.partition(b"\r\n\r\n")[2]), target)
+        for path in ("/masked", "/mask.html", "/mask%2F", "/Mask", "/x/mask"):
+            self.assertEqual(404, site.ask(path).status, path)
+
+    def test_query(self):
+        """"+" stays, "%2B" and "%26" are text; the last value wins, also over a flag."""
+        site = self.script("server.add_json_get_mask('/q', lambda req, args: args['query'])\nserve()")
+        for query, expected in (("a=b+c&d=%2B%26", {"a": "b+c", "d": "+&"}), ("a&a=1", {"a": "1"}),
+                                ("a=1&a", {"a": True}), ("a=", {"a": ""}), ("a==b", {"a": "=b"}),
+                                ("%61=%62", {"a": "b"})):
+            self.assert_answer((200, JSON, json.dumps(expected, indent=2, sort_keys=True).encode()),
+                               site.ask("/q?" + query))
+
+    def test_options(self):
+        """Is answered where something is, with and without cross_origin."""
+        for value in (True, False):
+            site = self.script(f"server.cross_origin = {value}\n"
+                               "server.add_json_post_mask('/j', lambda req, args: 1)\nserve()")
+            answer = site.ask("/j", "OPTIONS", headers={"Access-Control-Request-Headers": "X-A, X-B"})
+            found = (answer.status, answer.headers["Access-Control-Allow-Headers"],
+                     answer.headers["Access-Control-Max-Age"], answer.headers["Access-Control-Allow-Methods"],
+                     answer.body)
+            self.assertEqual((200, "X-A, X-B", "600", "GET, POST, PUT, DELETE, HEAD", b"") if value else
+                             (200, None, None, None, b""), found)
+
+    def test_slow_requests_by_a_function(self):
+        """A callable alone: after 5 s, and when it is done."""
+        site = self.script("""
+            import time
+            server.report_slow_requests = lambda *found: print(*found, flush=True)
+            server.add_text_get_mask('/slow', lambda req, args: time.sleep(6) or 'x')
+            serve()
+            """)
+        site.ask("/slow")
+        lines = harness.wait_until(lambda: len(site.lines) > 2 and [line.split() for line in site.lines[1:]])
+        self.assertEqual([["GET", "/slow", "False"], ["GET", "/slow", "True"]], [line[:2] + line[3:] for line in lines])
+        self.assertTrue(5 <= float(lines[0][2]) < 6 <= float(lines[1][2]), lines)
+
+
+@serving.both_ways
+class Files:
+    def site(self, text):
+        os.makedirs(self.bed.path("www/sub"), exist_ok=True)
+        self.bed.write("www/a.txt", "content of a")
+        self.bed.write("www/icon", "an icon")
+        return self.script(f"server.bind_path('/', 'www')\n{harness.dedent(text)}\nserve()")
+
+    def test_to_the_byte(self):
+        """A file's head has what is described, and its ETag is the content's."""
+        site = self.site("server.max_age = 12")
+        answer = site.ask("/a.txt")
+        tag = "%x" % zlib.crc32(b"content of a")
+        self.assertEqual((200, "OK", "12", tag, "max-age=12", b"content of a"),
+                         (answer.status, answer.reason, answer.headers["Content-Length"], answer.headers["ETag"],
+                          answer.headers["Cache-Control"], answer.body))
+        for headers in ({"If-None-Match": tag}, {"If-Modified-Since": answer.headers["Last-Modified"]}):
+            again = site.ask("/a.txt", headers=headers)
+            self.assertEqual((304, b"", "max-age=12"), (again.status, again.body, again.headers["Cache-Control"]))
+        os.utime(self.bed.path("www/a.txt"), (1, 1))
+        for headers, status in (({"If-None-Match": tag + "0"}, 200),
+                                ({"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 200),
+                                ({"If-Modified-Since": "Thu, 01 Jan 1970 00:00:01 GMT"}, 304)):
+            self.assertEqual(status, site.ask("/a.txt", headers=headers).status, headers)
+
+    def test_favicons(self):
+        """Everywhere, or only at the root; a real one is first; without a fallback it is not found."""
+        for everywhere, status in ((True, 200), (False, 404)):
+            site = self.site(f"server.favicon_fallback = 'www/icon'\nserver.favicon_everywhere = {everywhere}")
+            self.assert_answer((200, b"an icon"), site.ask("/favicon.ico"))
+            self.assertEqual(status, site.ask("/sub/deep/favicon.ico").status)
+        self.bed.write("www/favicon.ico", "the real one")
+        self.assert_answer((200, b"the real one"), site.ask("/favicon.ico"))
+        os.unlink(self.bed.path("www/favicon.ico"))
+        self.assertEqual(404, self.site("").ask("/favicon.ico").status)
+        answer = self.site("server.link_empty_favicon_fallback()").ask("/favicon.ico")
+        self.assertEqual((200, b""), (answer.status, answer.body))
+
+    def test_black_list_alone(self):
+        """Without a white one everything else is allowed; patterns are of the absolute path."""
+        site = self.site("import os\nserver.add_file_patterns([os.path.abspath('www') + '/a.*'], blacklist=True)")
+        self.assertEqual((404, 200), (site.ask("/a.txt").status, site.ask("/icon").status))
+
+    def test_worker_js(self):
+        """Linked and mirrored: the same bytes, as JavaScript."""
+        site = self.site("server.link_worker_js('/js/worker.js')\nserver.mirror_worker_js('www/copy.js')")
+        with open(os.path.join(serving.PACKAGE, "quick_server", "worker.js"), "rb") as file:
+            content = file.read()
+        self.assert_answer((200, "text/javascript", content), site.ask("/js/worker.js"))
+        self.assertEqual(content, site.ask("/copy.js").body)
+
+    def test_pages_of_errors(self):
+        """Python's own, for what is no handler's as well."""
+        site = self.site("")
+        answer = site.ask("/nothing")
+        self.assertEqual((404, "text/html;charset=utf-8"), (answer.status, answer.headers["Content-Type"]))
+        for part in ("<h1>Error response</h1>", "<p>Error code: 404</p>", "<p>Message: File not found.</p>",
+                     "<p>Error code explanation: 404 - Nothing matches the given URI.</p>"):
+            self.assertIn(part, answer.text)
+        self.assertNotIn("--", answer.text)
+
+
+@serving.both_ways
+class Proxying:
+    def test_methods(self):
+        """All of them, with body and status; what has its own handler is not asked for."""
+        back = self.script("""
+            def shown(req, args):
+                return Response([req.command, req.path, args.get('post'), req.headers['X-Own']], 203)
+            for method in ('get', 'post', 'put', 'delete'):
+                getattr(server, 'json_' + method)('/x')(shown)
+            serve()
+            """, name="back.py", served=False)
+        site = self.script(f"server.bind_proxy('/api/', 'http://localhost:{back.port}/x/')\n"
+                           "server.set_debug_proxy(True)\nserve()")
+        for method in ("GET", "POST", "PUT", "DELETE"):
+            body = None if method == "GET" else b'{"a": 1}'
+            answer = site.ask("/api/y?z=1", method, body, {"Content-Type": JSON, "X-Own": "o"})
+            self.assertEqual((203, [method, "/x/y?z=1", {"a": 1} if body else None, "o"]),
+                             (answer.status, json.loads(answer.body)))
+        answer = site.ask("/api/y", "HEAD")
+        self.assertEqual((203, b""), (answer.status, answer.body))
+        self.assertTrue(site.has_logged("/api/y"), site.log)
+        self.assertEqual(404, site.ask("/apix").status)
+
+
+@serving.both_ways
+class Uploads:
+    def test_parts(self):
+        """A part with a Content-Type is a file, one without is a str, whatever its name; as curl sends them."""
+        site = self.script("""
+            from io import BytesIO
+            @server.json_post('/up')
+            def up(req, args):
+                return [args['post'], {name: [isinstance(file, BytesIO), file.read().decode()]
+                                       for name, file in args['files'].items()}]
+            serve()
+            """)
+        self.bed.write("f.txt", "a file")
+        done = subprocess.run(["curl", "-sS", "-m", "10", "-F", "a=text", "-F", "b=typed;type=text/plain", "-F",
+                               f"c=@{self.bed.path('f.txt')}", f"http://localhost:{site.port}/up"], capture_output=True)
+        self.assertEqual([{"a": "text"}, {"b": [True, "typed"], "c": [True, "a file"]}], json.loads(done.stdout))
+
+    def test_too_large(self):
+        """413 and both numbers; as much as is allowed is taken."""
+        site = self.script("server.max_file_size = 1000\n"
+                           "server.add_json_post_mask('/up', lambda req, args: len(req.rfile.read()))\nserve()")
+        self.assert_answer((200, b"1000"), site.ask("/up", "POST", b"x" * 1000))
+        answer = site.ask("/up", "POST", b"x" * 1001)
+        self.assertEqual(413, answer.status)
+        self.assertIn("<p>Message: Uploaded file is too large! 1001 &gt; 1000.</p>", answer.text)
+
+
+@serving.both_ways
+class Tokens:
+    def test_kinds(self):
+        """A dict, and a context manager at once; 32 hexadecimal digits."""
+        site = self.script("""
+            @server.json_get('/')
+            def get(req, args):
+                token = server.create_token()
+                plain = server.get_token_obj(token)
+                plain['a'] = 1
+                with server.get_token_obj(token, 100) as obj:
+                    obj['b'] = 2
+                found = [isinstance(plain, dict), dict(server.get_token_obj(token)), token in server.get_tokens(),
+                         3599 < server.get_token_ttl(token) <= 3600, server.get_default_token_expiration()]
+                server.get_token_obj(token, 0)
+                copy = server.get_token_obj('other', readonly=True)
+                return [token, found, server.get_token_obj(token), copy, server.get_token_obj(token, None) == {},
+                        server.get_token_ttl(token)]
+            serve()
+            """)
+        token, found, deleted, copy, forever, ttl = json.loads(site.ask("/").body)
+        self.assertTrue(re.fullmatch("[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}", token), token)
+        self.assertEqual([True, {"a": 1, "b": 2}, True, True, 3600], found)
+        self.assertEqual(({}, {}, True, None), (deleted, copy, forever, ttl))
+
+
+if __name__ == "__main__":
+    harness.main()
