@@ -15,9 +15,9 @@ using std::chrono::steady_clock;
 constexpr microseconds k_turn{400};
 // Half the interval: more than a wait for other short calls.
 constexpr microseconds k_long_wait{250};
-// A long wait counts 8, a short one takes 1 back: at most 16 batches after the last long one all is as usual.
-constexpr int k_long_weight = 8;
-constexpr int k_most_contention = 16;
+// After a long wait, so many short ones in a row until all is as usual. Who has just given the lock up often
+// has it again before the others are awake, so short ones alone say little.
+constexpr int k_contended = 64;
 
 }  // namespace
 
@@ -29,10 +29,8 @@ void Threads::take_lock(Runner& me) {
     }
     const auto before = steady_clock::now();
     attach(me.state);
-    const int contention = contention_;
-    contention_ = steady_clock::now() - before > k_long_wait
-                      ? std::min(contention + k_long_weight, k_most_contention)
-                      : std::max(contention - 1, 0);
+    const bool waited = steady_clock::now() - before > k_long_wait;
+    contention_ = waited ? k_contended : std::max(contention_ - 1, 0);
 }
 
 void Threads::add_to_batch(std::shared_ptr<Work> work) {
