@@ -126,8 +126,11 @@ int Transport::unsent() const {
 }
 
 void Transport::forget_unsent() {
-    const linger none{1, 0};
-    (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    // Not SO_LINGER, which shutdown(2) precedes: a peer could take its end for the answer's. This resets at
+    // once (connect(2)), also where a child has the socket too.
+    sockaddr nowhere{};
+    nowhere.sa_family = AF_UNSPEC;
+    (void)::connect(socket_.get(), &nowhere, sizeof nowhere);
 }
 
 bool Transport::has_input() const {

@@ -8,6 +8,7 @@
 //   /discard       "ok" without looking at the body
 //   /slow/MS       "ok" after that time, the loop goes on
 //   /block/MS      "ok" after that time, during which another thread has the loop
+//   /wait          "ok" after the next /release, until which another thread has the loop
 //   /hold/MS       100,000 bytes after that time, during which nothing else happens
 //   /none          lets go without an answer
 //   /owner         "ok" by an action that owns something; with --log says on which thread that is freed
@@ -93,6 +94,8 @@ class Echo final : public http::Application {
         if (target == "/discard") return exchange->respond(text("ok"));
         if (target.starts_with("/slow/")) return slow(exchange, number_after(target, "/slow/"));
         if (target.starts_with("/block/")) return block(exchange, number_after(target, "/block/"));
+        if (target == "/wait") return wait_for_release(exchange);
+        if (target == "/release") return release(*exchange);
         if (target.starts_with("/hold/")) return hold(*exchange, number_after(target, "/hold/"));
         if (target.starts_with("/status/")) return status(*exchange, number_after(target, "/status/"));
         if (target == "/fork") return exchange->respond(text(std::to_string(sockets_of_child())));
@@ -195,12 +198,32 @@ class Echo final : public http::Application {
         });
     }
 
-    void block(std::shared_ptr<http::Exchange>& exchange, std::uint64_t milliseconds) {
+    void give_up_loop() {
         server_.depose();
+        const std::lock_guard lock(mutex_);
+        threads_.emplace_back([this] { serve(); });
+    }
+
+    void wait_for_release(std::shared_ptr<http::Exchange>& exchange) {
+        give_up_loop();
+        {
+            std::unique_lock lock(mutex_);
+            ended_.wait(lock, [this] { return released_ || done_; });
+        }
+        server_.post([exchange = std::move(exchange)] { exchange->respond(text("ok")); });
+    }
+
+    void release(http::Exchange& exchange) {
         {
             const std::lock_guard lock(mutex_);
-            threads_.emplace_back([this] { serve(); });
+            released_ = true;
         }
+        ended_.notify_all();
+        exchange.respond(text("ok"));
+    }
+
+    void block(std::shared_ptr<http::Exchange>& exchange, std::uint64_t milliseconds) {
+        give_up_loop();
         std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
         server_.post([exchange = std::move(exchange)] { exchange->respond(text("ok")); });
     }
@@ -275,6 +298,7 @@ class Echo final : public http::Application {
     std::mutex mutex_;
     std::condition_variable ended_;
     bool done_ = false;
+    bool released_ = false;
     std::vector<std::thread> threads_;
     http::Server server_;
     std::map<http::Exchange*, std::shared_ptr<void>> timers_;  // go before the server

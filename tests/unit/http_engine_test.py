@@ -311,12 +311,15 @@ class Answers(Case):
 
     def test_no_delay(self):
         """Nagle's algorithm would make each of these wait 40 ms for an acknowledgement."""
-        peer = self.connect()
-        start = time.monotonic()
+        peers = {target: self.connect() for target in (b"/stream", b"/discard")}
+        times = {target: [] for target in peers}
         for _ in range(50):
-            peer.send(b"POST /stream HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc")
-            self.assertEqual(peer.answer().body, b"abc")
-        self.assertLess(time.monotonic() - start, 50 * 0.03)
+            for target, peer in peers.items():  # the second is answered in one piece, whatever the load
+                start = time.monotonic()
+                peer.send(b"POST " + target + b" HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc").answer()
+                times[target].append(time.monotonic() - start)
+        parts, whole = (sorted(taken)[25] for taken in times.values())
+        self.assertLess(parts - whole, 0.03)
 
 
 class Bodies(Case):
@@ -633,13 +636,13 @@ class Sending(Case):
 class Loops(Case):
     def test_deposed(self):
         """While handlers keep their threads, other requests are answered; every one of them gets its answer."""
-        blocked = [self.connect().send(b"GET /block/1000 HTTP/1.1\r\n" + HOST + b"\r\n") for _ in range(8)]
-        start = time.monotonic()
+        blocked = [self.connect().send(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n") for _ in range(8)]
         peer = self.connect()
         for _ in range(20):
             peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
             self.assertEqual(peer.answer().status, 200)
-        self.assertLess(time.monotonic() - start, 0.9)
+        self.assertEqual(select.select([one.sock for one in blocked], [], [], 0)[0], [])
+        self.assertEqual(peer.send(b"GET /release HTTP/1.1\r\n" + HOST + b"\r\n").answer().status, 200)
         for one in blocked:
             self.assertEqual(one.answer().body, b"ok")
 
@@ -703,8 +706,16 @@ class Loops(Case):
             self.assertEqual(peer.answer().status, 200)
         self.assertEqual(self.refused(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n", 503, server).fields["retry-after"], "1")
         held[0].sock.close()
-        time.sleep(0.2)
-        self.assertEqual(server.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").status, 200)
+        self.recovers(server)
+
+    def recovers(self, server):
+        end = time.monotonic() + WAIT
+        while True:
+            with contextlib.suppress(EOFError, ConnectionError):
+                if server.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").status == 200:
+                    return
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
 
     def test_lingering_connections_do_not_count(self):
         """Those whose error has been answered take nobody's place, though their clients do not let go."""
@@ -720,7 +731,7 @@ class Loops(Case):
             listener.shutdown(socket.SHUT_RDWR)
             before = self.cpu(server)
             time.sleep(2)
-            self.assertLess(self.cpu(server) - before, 0.5)
+            self.assertLess(self.cpu(server) - before, 0.2)
 
     def test_no_descriptors_left(self):
         """No connection waits for ever, no CPU time is spent, and it recovers."""
@@ -739,8 +750,7 @@ class Loops(Case):
                 ended += peer.sock.recv(1) == b""
             peer.sock.close()
         self.assertGreater(ended, 0)
-        time.sleep(0.5)
-        self.assertEqual(server.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").status, 200)
+        self.recovers(server)
 
     @staticmethod
     def cpu(server):
@@ -973,10 +983,10 @@ class Tls(Case):
 
     def test_silent_clients_hold_up_nobody(self):
         """Connections that never say anything: others are served meanwhile, and these are closed in time."""
-        silent = [self.server.connect() for _ in range(200)]
-        start = time.monotonic()
-        self.assertEqual(self.connect().send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer().status, 200)
-        self.assertLess(time.monotonic() - start, 0.9)
+        server = self.start("--certificate", self.certificate, "--key", self.key, "--set", "handshake_timeout=5")
+        silent = [server.connect() for _ in range(200)]
+        self.assertEqual(self.connect(server).send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer().status, 200)
+        self.assertEqual(select.select([peer.sock for peer in silent], [], [], 0)[0], [])
         for peer in silent:
             self.assertTrue(peer.ended())
             peer.sock.close()
