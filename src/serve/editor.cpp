@@ -66,9 +66,10 @@ Editor::Editor(Events events) : events_(std::move(events)), history_(history_ini
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_HIST, history, history_.get());
     el_set(editor, EL_GETCFN, next_character);
-    el_set(editor, EL_ADDFN, k_complete, "complete a command", complete);
+    // By the wide function, which keeps these texts; the other one keeps copies that it never frees.
+    el_wset(editor, EL_ADDFN, L"quicken-complete", L"complete a command", complete);
     el_set(editor, EL_BIND, "^I", k_complete, nullptr);
-    el_set(editor, EL_ADDFN, k_search, "search what was typed", search);
+    el_wset(editor, EL_ADDFN, L"quicken-search", L"search what was typed", search);
     el_set(editor, EL_BIND, "^R", k_search, nullptr);
     el_source(editor, nullptr);  // ~/.editrc; what it has is the user's wish
 }
@@ -107,12 +108,12 @@ int Editor::next_character(EditLine* editor, wchar_t* character) {
     }
 }
 
-unsigned char Editor::complete(EditLine* editor, int) {
+unsigned char Editor::complete(EditLine* editor, std::wint_t) {
     self(editor).wants_completion_ = true;
     return CC_NORM;
 }
 
-unsigned char Editor::search(EditLine* editor, int) {
+unsigned char Editor::search(EditLine* editor, std::wint_t) {
     self(editor).wants_search_ = true;
     return CC_NORM;
 }

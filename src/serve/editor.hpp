@@ -7,6 +7,7 @@
 
 #include <histedit.h>
 
+#include <cwchar>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -56,7 +57,7 @@ class Editor {
 
     static char* prompt_of(EditLine* editor);
     static int next_character(EditLine* editor, wchar_t* character);
-    static unsigned char complete(EditLine* editor, int character);
+    static unsigned char complete(EditLine* editor, std::wint_t character);
     void close_line();
     void go_to_begin();
     void redraw();
@@ -68,7 +69,7 @@ class Editor {
         std::size_t older = 0;  // lines that have it and are passed over
         std::string prompt;     // otherwise
     };
-    static unsigned char search(EditLine* editor, int character);
+    static unsigned char search(EditLine* editor, std::wint_t character);
     void begin_search();
     void search_key();
     std::optional<std::string> find(const std::string& pattern, std::size_t older) const;

@@ -569,7 +569,7 @@ class Surroundings(served.Case):
         with self.assertRaises((OSError, http.client.HTTPException)):
             self.get("/die")
         self.assertEqual("one", self.get())
-        self.assertIn("quicken: warm run", self.log())
+        self.wait_log("quicken: warm run")
 
     def test_files(self):
         """--www: the same without a script."""

@@ -238,6 +238,26 @@ class Units(served.Case):
                 self.assertEqual([], self.files())
         self.assertEqual(1, self.serve_ctl("disable", "app").status)
 
+    def test_enabled_again(self):
+        """The same script takes its own place, also while it runs; another one does not get its name."""
+        self.activated("server.answer = lambda path: str(os.getpid()) if path == '/pid' else 'x'")
+        first = self.serving_pid()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.enable("--port", str(port))
+        self.assertFalse(self.listens())
+        self.assertEqual("", harness.process_state(first))
+        self.bed.write("port", str(port))
+        second = self.serving_pid()
+        result = self.serve_ctl("enable", self.bed.write("other.py", ""), "--port", str(PORT), "--name", "app")
+        self.assertEqual((1, b""), (result.status, result.stdout))
+        self.assertIn(b"choose another --name", result.stderr)
+        self.assertEqual(second, self.serving_pid())
+        self.assertEqual(0, self.serve_ctl("disable", "app").status)
+        self.assertFalse(self.listens())
+        self.assertEqual("", harness.process_state(second))
+
     def test_manager_s_stop(self):
         """`systemctl stop` lets the script end by itself."""
         self.activated("server.answer = lambda path: 'x'\nold = server.do_stop\n"
