@@ -35,6 +35,9 @@ class Commands:
         """A decorator: the function, named a_b, is the command "a b" (a_b with no_replace), called with the list of
         its arguments; with `argc` there must be as many. complete(arguments so far, text) returns what the word that
         begins with `text` can be."""
+        if callable(argc):  # the decorator without its brackets would do nothing
+            raise TypeError('@server.cmd() is called: argc is a number or None, not %r' % (argc,))
+
         def decorate(function: Command) -> Command:
             name = function.__name__
             self.add_cmd_method(name if no_replace else name.replace('_', ' '), function, argc, complete)
