@@ -115,7 +115,9 @@ std::string c_escape(std::string_view text) {
 }
 
 std::string quoted(const std::string& word) {
-    return "\"" + double_percent(c_escape(word)) + "\"";
+    std::string result = "\"";
+    result.append(double_percent(c_escape(word))).append("\"");
+    return result;
 }
 
 void make_directory(const std::string& path, mode_t mode) {

@@ -142,7 +142,9 @@ std::string command_line(const ServeOptions& options, const std::string& script)
     words.push_back(script);
     words.insert(words.end(), options.arguments.begin(), options.arguments.end());
     std::string line = ":";
-    for (const std::string& word : words) line += (line.size() > 1 ? " " : "") + dropin::quoted(word);
+    for (const std::string& word : words) {
+        line.append(line.size() > 1 ? " " : "").append(dropin::quoted(word));
+    }
     return line;
 }
 

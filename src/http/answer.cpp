@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "http/connection.hpp"
@@ -22,6 +23,15 @@ void append_number(std::string& text, std::uint64_t number, int base = 10) {
 /// RFC 9110, 6.4.1 and 15.
 bool has_no_body(unsigned status) {
     return status < 200 || status == 204 || status == 304;
+}
+
+/// Of an answer in parts, as its fields have it; none if that is no number.
+std::optional<std::uint64_t> length_of(const Response& head) {
+    const std::string_view text = head.field("Content-Length");
+    std::uint64_t length = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), length);
+    const bool whole = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size();
+    return whole && length != k_unknown_size ? std::optional(length) : std::nullopt;
 }
 
 /// Fit for a status line; RFC 9112, 4.
@@ -100,15 +110,14 @@ void Connection::respond(Response response) {
 void Connection::begin(Response head) {
     if (!open()) return;
     const Request& request = exchange_->request_;
-    const std::string_view length = head.field("Content-Length");
+    const std::optional<std::uint64_t> length = length_of(head);
+    // Written anew: the client must read one length, and the one that is kept to.
+    erase_field(head.fields, "content-length:");
+    if (length) head.add("Content-Length", std::to_string(*length));
     answer_.streaming = true;
     answer_.bodiless = request.method == "HEAD" || has_no_body(head.status);
-    answer_.announced = k_unknown_size;
-    if (!length.empty()) {
-        const auto parsed = std::from_chars(length.data(), length.data() + length.size(), answer_.announced);
-        if (parsed.ec != std::errc()) answer_.announced = k_unknown_size;
-    }
-    answer_.chunked = length.empty() && !answer_.bodiless && request.minor == 1;
+    answer_.announced = length.value_or(k_unknown_size);
+    answer_.chunked = !length && !answer_.bodiless && request.minor == 1;
     send_head(head);
     // It goes with the first part; alone if none comes before the loop goes on.
     core_.loop().soon(*this);
@@ -184,8 +193,9 @@ void Connection::detach() {
     if (exchange_ == nullptr) return;
     ConnectionExchange& exchange = *std::exchange(exchange_, nullptr);
     exchange.connection_ = nullptr;
-    // It may hold the exchange itself.
+    // They may hold the exchange itself.
     const std::function<void()> dropped = std::exchange(exchange.gone_, nullptr);
+    const std::function<void()> dropped_too = std::exchange(exchange.ended_, nullptr);
     Core::Counts& counts = core_.counts();
     Core::increase(counts.answering, ~std::uint64_t{0});
     counts.last.store(Core::now(), std::memory_order_relaxed);
@@ -198,9 +208,9 @@ void Connection::complete() {
     reading_failed(std::make_error_code(std::errc::operation_canceled));
     if (answer_.broken) return close();
     if (answer_.close) {
-        if (answer_.linger || !body_ended_ || !unused().empty()) return linger();
-        if (tls()) transport_.shut();
-        return close();
+        // Input that nobody reads would make the kernel drop what it has not sent yet.
+        if (answer_.linger || !body_ended_ || !unused().empty() || has_input()) return linger();
+        return take_leave();
     }
     body_bytes_ = 0;
     phase_ = body_ended_ ? Phase::head : Phase::discarding;

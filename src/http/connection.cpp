@@ -75,7 +75,8 @@ void Connection::start(std::string read_already) {
         return;
     }
     set_read_deadline(core_.settings().idle_timeout);
-    if (read_already.empty()) return want_read();
+    // Handed over to one that drains itself: it goes on.
+    if (read_already.empty() && !core_.draining()) return want_read();
     input_ = std::move(read_already);
     core_.loop().soon(*this);
 }
@@ -168,7 +169,8 @@ void Connection::on_readable() {
 
 void Connection::input_ended() {
     input_over_ = true;
-    if (exchange_ != nullptr && exchange_->ended_) core_.loop().soon(std::exchange(exchange_->ended_, nullptr));
+    if (exchange_ != nullptr && exchange_->ended_)
+        core_.loop().soon(std::exchange(exchange_->ended_, nullptr));
 }
 
 void Connection::on_writable() {
@@ -178,14 +180,16 @@ void Connection::on_writable() {
 }
 
 void Connection::run_soon() {
+    // The head of an answer in parts whose first part has not come yet.
+    if (phase_ == Phase::answering && !output_.empty() && write_deadline_ == k_never) {
+        flush();
+        if (phase_ != Phase::answering) return;  // the client had gone
+    }
     if (std::exchange(readable_, false)) return on_readable();
     switch (phase_) {
         case Phase::head:
             return next_request();
         case Phase::answering:
-            // The head of an answer in parts whose first part has not come yet.
-            if (!output_.empty() && write_deadline_ == k_never) flush();
-            if (phase_ != Phase::answering) return;  // the client had gone
             if (reader_) return pump_body();
             // Nobody reads, but that the client goes is to be noticed.
             if (unused().size() < k_read_ahead) want_read();
@@ -207,10 +211,16 @@ void Connection::next_request() {
     want_read();
 }
 
+void Connection::take_leave() {
+    if (tls()) transport_.shut();
+    close();
+}
+
 void Connection::linger() {
     phase_ = Phase::lingering;
     transport_.shut();
-    if (input_over_) return close();
+    if (input_over_ || !core_.begin_to_linger()) return close();
+    lingers_ = true;
     input_ = std::string();
     used_ = 0;
     body_left_ = k_linger_size;
@@ -238,6 +248,7 @@ bool Connection::still_takes() {
 
 Ticks Connection::check(Ticks now) {
     if (write_deadline_ <= now && !still_takes()) {
+        transport_.forget_unsent();
         cut();
         return k_never;
     }
@@ -248,6 +259,8 @@ Ticks Connection::check(Ticks now) {
             refuse_head({408, {}}, *exchange);
         } else if (phase_ == Phase::answering) {
             fail(408, {});
+        } else if (phase_ == Phase::head) {
+            take_leave();
         } else {
             close();
         }
@@ -288,6 +301,7 @@ void Connection::close(bool handed_over) {
         // end.
         if (!handed_over) ::shutdown(socket.get(), SHUT_RDWR);
     }
+    if (lingers_) core_.end_to_linger();
     core_.remove(*this);
     core_.loop().soon([this] { delete this; });
 }

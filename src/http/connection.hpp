@@ -65,6 +65,10 @@ class Connection final : public Watch::Owner, public Task {
     bool tls() const { return transport_.tls(); }
     int socket() const { return transport_.socket(); }
     std::string_view unused() const { return std::string_view(input_).substr(used_); }
+    /// A request, or part of one, may be there that has not been read.
+    bool has_input() const { return transport_.has_input(); }
+    /// Closes between two requests: TLS says so.
+    void take_leave();
     /// Looks at its deadlines; returns the nearer one that is still to come.
     Ticks check(Ticks now);
     /// The peer has gone, or is to be left: every callback that waits is told.
@@ -162,6 +166,7 @@ class Connection final : public Watch::Owner, public Task {
     bool head_timed_ = false;
     bool read_when_writable_ = false;  // TLS wants it so
     bool write_when_readable_ = false;
+    bool lingers_ = false;  // the core counts it so
     bool body_ended_ = true;
     bool continue_expected_ = false;
 

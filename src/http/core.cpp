@@ -20,6 +20,7 @@ namespace {
 constexpr Ticks k_sweep = 250;                // milliseconds; how late a deadline may be noticed
 constexpr std::size_t k_spare = 256;          // exchanges kept for the next requests
 constexpr std::uint64_t k_turned_away = 256;  // connections at a time that are told so; the rest is closed
+constexpr std::uint64_t k_lingering = 1024;   // connections that linger at a time; the rest is closed
 
 }  // namespace
 
@@ -116,10 +117,12 @@ void Core::keep(std::unique_ptr<ConnectionExchange> exchange) {
 }
 
 void Core::connect(Fd socket, SSL_CTX* tls, std::string read_already) {
-    const std::uint64_t present = counts_.connections.load(std::memory_order_relaxed);
+    // Those that linger have had their answer, and have a bound of their own: they take nobody's place.
+    const std::uint64_t present = counts_.connections.load(std::memory_order_relaxed) - lingering_;
     const bool full = present >= settings_.max_connections;
+    const bool crowd = present >= settings_.max_connections + k_turned_away || lingering_ >= k_lingering;
     // A handshake only to be turned away would cost more than it tells.
-    if (full && (tls != nullptr || present >= settings_.max_connections + k_turned_away)) return;
+    if (full && (tls != nullptr || crowd)) return;
     // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): it deletes itself (connection.hpp).
     Connection* connection = nullptr;
     try {
@@ -146,6 +149,12 @@ void Core::remove(Connection& connection) {
     if (connection.after_ != nullptr) connection.after_->before_ = connection.before_;
     increase(counts_.connections, ~std::uint64_t{0});
     if (draining_ || stopping_) finish_if_done();
+}
+
+bool Core::begin_to_linger() {
+    if (lingering_ >= k_lingering) return false;
+    ++lingering_;
+    return true;
 }
 
 void Core::close_all() {
@@ -200,8 +209,8 @@ bool Core::leave(Connection& connection) {
                 break;
         }
     }
-    if (!connection.unused().empty()) return false;
-    connection.close();
+    if (!connection.unused().empty() || connection.has_input()) return false;
+    connection.take_leave();
     return true;
 }
 

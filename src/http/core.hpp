@@ -54,6 +54,9 @@ class Core : public std::enable_shared_from_this<Core> {
     void add(Connection& connection);
     void remove(Connection& connection);
     void close_all();
+    /// A connection's answer has been an error, and its peer may still send. False: there are too many such.
+    bool begin_to_linger();
+    void end_to_linger() { --lingering_; }
 
     // Listeners and hand-overs.
     void listen(Fd listener, SSL_CTX* tls);
@@ -106,6 +109,7 @@ class Core : public std::enable_shared_from_this<Core> {
     std::vector<std::unique_ptr<ConnectionExchange>> spare_;
 
     Connection* first_ = nullptr;
+    std::uint64_t lingering_ = 0;  // connections
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::vector<std::unique_ptr<Adoption>> adoptions_;
     std::unique_ptr<Handover> handover_;

@@ -55,6 +55,7 @@ void Listener::shed() {
 }
 
 void Listener::accept_some() {
+    int failed = 0;  // each time: the socket itself is of no use, as one that another process has shut
     for (int i = 0; i < k_at_once; ++i) {
         Fd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (socket) {
@@ -63,9 +64,12 @@ void Listener::accept_some() {
         }
         if (errno == EAGAIN) break;
         // Everything else but these is about one connection that has already gone (accept(2)).
-        if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) continue;
-        shed();
-        if (!reserve_) reserve_ = reserve();
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            shed();
+            if (!reserve_) reserve_ = reserve();
+        } else if (++failed < k_at_once) {
+            continue;
+        }
         pause_ = core_.loop().after(k_pause, [this] { watch_->want_read(); });
         return;
     }

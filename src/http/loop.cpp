@@ -68,9 +68,9 @@ void Loop::depose() {
 }
 
 void Loop::post(std::function<void()> action) {
-    asio::post(*context_, [this, call = std::move(action)] {
+    asio::post(*context_, [this, call = std::move(action)]() mutable {
         enter();
-        call();
+        std::exchange(call, nullptr)();
         leave();
     });
 }
@@ -82,9 +82,8 @@ std::shared_ptr<void> Loop::after(double seconds, std::function<void()> action) 
         std::chrono::duration<double>(seconds)));
     state->timer.async_wait([this, state](boost::system::error_code error) {
         if (error || !state->action) return;
-        const std::function<void()> call = std::exchange(state->action, nullptr);
         enter();
-        call();
+        std::exchange(state->action, nullptr)();
         leave();
     });
     return {state.get(), [state](void*) {

@@ -19,6 +19,8 @@
 //     the first of its handlers runs (scheduler::do_run_one, task_cleanup).
 //  4. Handlers hold plain pointers. Their destruction, which happens on the
 //     thread that was deposed, counts nothing and frees nothing of the engine.
+//     What an action of post() or after() holds goes before leave(), while the
+//     thread still leads: it may be the end of a Stream.
 //
 // The new leader sees what the old one has written: the caller of depose()
 // synchronises with the call that it deposes (server.hpp), and this with run().

@@ -19,6 +19,11 @@ bool is_continue(std::string_view expectation) {
            strncasecmp(expectation.data(), k_continue.data(), k_continue.size()) == 0;
 }
 
+bool lacks_length(const Request& request) {
+    return (request.method == "POST" || request.method == "PUT") && !request.content_length &&
+           !request.chunked;
+}
+
 }  // namespace
 
 void Connection::process_head() {
@@ -40,6 +45,9 @@ void Connection::process_head() {
     exchange->head_.assign(input.substr(0, scan_.size()));
     consume(scan_.size());
     refusal = parse_head(exchange->head_, core_.settings(), exchange->request_);
+    if (!refusal && core_.settings().require_length != 0 && lacks_length(exchange->request_)) {
+        refusal = {411, {}};
+    }
     if (refusal) return refuse_head(refusal, *exchange);
     start_request(std::move(exchange));
 }

@@ -16,6 +16,7 @@ struct Settings {
     std::uint64_t max_chunk_line = 256;     // a chunk's size line with extensions; 400
     std::uint64_t spool_size = 1 << 20;     // of a body kept in memory; more is in an unlinked file
     std::uint64_t max_connections = 20000;  // 503 with Retry-After: 1, and closed
+    std::uint64_t require_length = 0;       // 1: POST and PUT without a length, and not chunked; 411
     std::uint64_t max_pending = 1000;       // requests that wait for a thread of the script; 503
     double handshake_timeout = 10;          // TLS; closed
     double header_timeout = 10;             // from the first byte of a head to its end; 408

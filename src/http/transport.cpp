@@ -125,6 +125,16 @@ int Transport::unsent() const {
     return ::ioctl(socket_.get(), SIOCOUTQ, &size) == 0 ? size : 0;
 }
 
+void Transport::forget_unsent() {
+    const linger none{1, 0};
+    (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+bool Transport::has_input() const {
+    char byte = 0;
+    return pending() || ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void Transport::shut() {
     if (tls_ != nullptr && SSL_is_init_finished(tls_.get())) {
         ERR_clear_error();

@@ -43,6 +43,10 @@ class Transport {
     bool pending() const;
     /// Bytes that were written and that the peer's kernel has not yet taken.
     int unsent() const;
+    /// What has not been taken goes with the socket, and the peer is told so.
+    void forget_unsent();
+    /// Something has come that read() has not given out.
+    bool has_input() const;
     /// Says the end of what is written.
     void shut();
 

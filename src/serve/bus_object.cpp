@@ -254,11 +254,13 @@ void BusObject::later(std::function<void()> action) {
 }
 
 std::string BusObject::status() const {
+    std::error_code lost;  // has been removed
+    const std::string directory = std::filesystem::current_path(lost).string();
     const json status{{"version", k_version},
                       {"id", hash_},
                       {"script", supervisor_.script()},
                       {"arguments", options_.arguments},
-                      {"directory", std::filesystem::current_path().string()},
+                      {"directory", directory},
                       {"supervisor", getpid()},
                       {"pid", supervisor_.pid()},
                       {"state", supervisor_.state()},

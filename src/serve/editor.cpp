@@ -23,6 +23,7 @@ namespace {
 
 constexpr int k_sequence = 100;  // ms until the next byte of a key's sequence or of a character
 constexpr char k_complete[] = "quicken-complete";
+constexpr char k_search[] = "quicken-search";
 
 Editor& self(EditLine* editor) {
     void* data = nullptr;
@@ -67,7 +68,8 @@ Editor::Editor(Events events) : events_(std::move(events)), history_(history_ini
     el_set(editor, EL_GETCFN, next_character);
     el_set(editor, EL_ADDFN, k_complete, "complete a command", complete);
     el_set(editor, EL_BIND, "^I", k_complete, nullptr);
-    el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+    el_set(editor, EL_ADDFN, k_search, "search what was typed", search);
+    el_set(editor, EL_BIND, "^R", k_search, nullptr);
     el_source(editor, nullptr);  // ~/.editrc; what it has is the user's wish
 }
 
@@ -82,6 +84,10 @@ char* Editor::prompt_of(EditLine* editor) {
 /// Called for the first byte when there is one; for others, which come with it, for a moment only.
 int Editor::next_character(EditLine* editor, wchar_t* character) {
     Editor& own = self(editor);
+    if (own.pending_) {
+        *character = *std::exchange(own.pending_, std::nullopt);
+        return 1;
+    }
     std::mbstate_t state{};
     for (;;) {
         if (!has_byte()) return 0;
@@ -106,6 +112,11 @@ unsigned char Editor::complete(EditLine* editor, int) {
     return CC_NORM;
 }
 
+unsigned char Editor::search(EditLine* editor, int) {
+    self(editor).wants_search_ = true;
+    return CC_NORM;
+}
+
 void Editor::show(const std::string& prompt) {
     if (shown_ || !in_foreground()) return;
     if (std::exchange(unfinished_, false)) close_line();
@@ -122,6 +133,7 @@ void Editor::show(const std::string& prompt) {
 
 void Editor::hide() {
     if (!shown_) return;
+    search_.reset();  // the line stays as it was found
     const LineInfo* line = el_line(editor_.get());
     hidden_line_.assign(line->buffer, line->lastchar);
     hidden_cursor_ = static_cast<int>(
@@ -157,7 +169,9 @@ void Editor::redraw() {
 
 void Editor::read() {
     if (!shown_) return;
-    at_end_ = wants_completion_ = false;
+    at_end_ = wants_completion_ = wants_search_ = false;
+    if (search_) search_key();
+    if (search_) return;
     int count = 0;
     const char* text = el_gets(editor_.get(), &count);
     if (at_end_) {
@@ -165,6 +179,7 @@ void Editor::read() {
         return events_.end();
     }
     if (wants_completion_) return events_.tab();
+    if (wants_search_) return begin_search();
     if (text == nullptr || count <= 0) return;
     if (count == 1 && text[0] == '\004') {
         close_line();

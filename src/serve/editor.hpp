@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,21 @@ class Editor {
     void go_to_begin();
     void redraw();
 
+    // Ctrl-R (editor_search.cpp): libedit's own search would wait for each key.
+    struct Search {
+        std::string before;  // the line when it began
+        std::string pattern;
+        std::size_t older = 0;  // lines that have it and are passed over
+        std::string prompt;     // otherwise
+    };
+    static unsigned char search(EditLine* editor, int character);
+    void begin_search();
+    void search_key();
+    std::optional<std::string> find(const std::string& pattern, std::size_t older) const;
+    void look(const std::string& pattern, std::size_t older);
+    void end_search();
+    void replace(const std::string& prompt, const std::string& line);
+
     Events events_;
     std::unique_ptr<History, End> history_;
     std::unique_ptr<EditLine, End> editor_;
@@ -70,6 +86,9 @@ class Editor {
     bool unfinished_ = false;  // hidden while the foreground was somebody else's
     bool at_end_ = false;
     bool wants_completion_ = false;
+    bool wants_search_ = false;
+    std::optional<Search> search_;
+    std::optional<wchar_t> pending_;  // a key that has ended the search
 };
 
 }  // namespace quicken::serve

@@ -37,7 +37,9 @@ Edits::Signature Edits::look(const std::string& path) {
 }
 
 bool Edits::watch(const std::string& path) {
-    const std::filesystem::path absolute = std::filesystem::absolute(path).lexically_normal();
+    std::error_code lost;  // the working directory, if it has been removed
+    const std::filesystem::path absolute = std::filesystem::absolute(path, lost).lexically_normal();
+    if (lost) return false;
     if (files_.contains(absolute)) return true;
     std::error_code missing;
     const auto meant = std::filesystem::weakly_canonical(absolute, missing);

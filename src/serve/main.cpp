@@ -1,7 +1,9 @@
 // quicken-serve: the supervisor of one script that serves; what `quicken serve`
 // becomes.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -39,6 +41,14 @@ std::unique_ptr<BusObject> make_bus_object(Loop& loop, Supervisor& supervisor, c
     } catch (const Error& error) {
         voice.say("quickenctl will not find it: {}", error.what());
         return nullptr;
+    }
+}
+
+/// So that no socket of ours gets the number of a stream that is closed. For the script it is closed still.
+void hold_streams() {
+    for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
+        if (fcntl(number, F_GETFD) >= 0) continue;
+        [[maybe_unused]] const int held = open("/dev/null", O_RDWR | O_CLOEXEC);
     }
 }
 
@@ -103,6 +113,7 @@ int main(int argc, char** argv) {
         --argc;
         ++argv;
     }
+    quicken::serve::hold_streams();
     quicken::serve::Options options;
     int status = 0;
     try {

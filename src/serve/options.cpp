@@ -24,7 +24,7 @@ constexpr std::pair<std::string_view, bool> k_settings[] = {
     {"max_connections", false}, {"max_pending", false},    {"handshake_timeout", true},
     {"header_timeout", true},   {"body_timeout", true},    {"body_min_rate", true},
     {"idle_timeout", true},     {"write_timeout", true},   {"connect_timeout", true},
-    {"proxy_timeout", true},    {"drain_timeout", true},
+    {"proxy_timeout", true},    {"drain_timeout", true},   {"require_length", false},
 };
 
 /// Adds NAME=VALUE to `settings`.
@@ -96,9 +96,8 @@ void take_script(const CLI::App& app, Options& options) {
     }
     if (app.count("-a") + app.count("-p") != 0)
         throw CLI::ValidationError("-a and -p", "belong to --www; a script says itself where it listens");
-    if (words.empty()) throw CLI::ValidationError("SCRIPT", "which script?");
-    if (words.front().empty() || words.front().front() == '-')
-        throw CLI::ValidationError(words.front(), "there is no such option");
+    if (words.empty() || words.front().empty()) throw CLI::ValidationError("SCRIPT", "which script?");
+    if (words.front().front() == '-') throw CLI::ValidationError(words.front(), "there is no such option");
     options.script = words.front();
     options.arguments.assign(words.begin() + 1, words.end());
 }

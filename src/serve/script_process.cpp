@@ -79,7 +79,7 @@ void ScriptProcess::read_packets() {
     }
 }
 
-/// False if there is none. The other end's end is mostly the begin of the process's.
+/// False if there is none. At the other end's end the socket is left alone: its process is about to end, too.
 bool ScriptProcess::read_packet() {
     std::string text(k_packet, '\0');
     iovec part{text.data(), text.size()};
@@ -91,10 +91,10 @@ bool ScriptProcess::read_packet() {
     message.msg_controllen = data.bytes.size();
     const ssize_t size = recvmsg(control_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size <= 0) {
-        if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
-            readable_.reset();
-            if (client_ > 0) events_.silent(*this);
-        }
+        if (size != 0 && (errno == EAGAIN || errno == EINTR)) return false;
+        const bool lives = client_ > 0 && readable_;
+        readable_.reset();
+        if (lives) events_.mute(*this);
         return false;
     }
     const pid_t sender = sender_of(message);

@@ -28,7 +28,7 @@ class ScriptProcess {
  public:
     struct Events {
         std::function<void(ScriptProcess&, const nlohmann::json&)> said;
-        std::function<void(ScriptProcess&)> silent;      // it has closed its end of the control socket
+        std::function<void(ScriptProcess&)> mute;        // it has closed the socket by which it is controlled
         std::function<void(ScriptProcess&, int)> ended;  // as waitpid(2) has it; may destroy the process
     };
 

@@ -54,6 +54,8 @@ Signals::Signals() : has_terminal_(can_open_terminal()) {
         sigaddset(&set, number);
     }
     if (sigprocmask(SIG_BLOCK, &set, nullptr) != 0) throw_errno("block", "signals");
+    // Ignored, as some who start us have it, the kernel would keep from us how a child has ended.
+    if (signal(SIGCHLD, SIG_DFL) == SIG_ERR) throw_errno("heed", "SIGCHLD");
     // SIGTTOU: a line of ours is to appear even from the background of a terminal that stops who writes.
     for (const int number : {SIGPIPE, SIGTTOU, SIGTTIN}) {
         if (signal(number, SIG_IGN) == SIG_ERR) throw_errno("ignore", "signals");
@@ -83,7 +85,7 @@ void Signals::attach(Loop& loop, Supervisor& supervisor, std::function<void()> p
         std::function<void()> action;
         if (number == SIGTERM) action = [&supervisor] { supervisor.stop(); };
         if (number == SIGINT) action = [&supervisor] { supervisor.interrupt(); };
-        if (number == SIGQUIT) action = [&supervisor] { supervisor.kill(SIGQUIT); };
+        if (number == SIGQUIT) action = [&supervisor] { supervisor.quit(); };
         if (number == SIGHUP) action = hang_up;
         if (number == SIGTSTP) action = suspend;
         if (number == SIGCONT) action = go_on;

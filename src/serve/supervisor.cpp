@@ -21,7 +21,8 @@ namespace {
 using nlohmann::json;
 
 constexpr double k_margin = 5;  // seconds beyond the time in which a process ends by itself
-constexpr double k_silent = 1;  // seconds that a process has for its end once its control socket is closed
+constexpr double k_mute = 1;    // seconds that a process has for its end once its control socket is closed
+constexpr unsigned k_hard = 3;  // requests to end, by whatever signals, until it is killed
 
 std::uint64_t microseconds() {
     using namespace std::chrono;
@@ -43,6 +44,13 @@ bool wants_restart(int status) {
     return WIFEXITED(status) && WEXITSTATUS(status) == k_restart_status;
 }
 
+/// As it is if the working directory has been removed.
+std::string absolute(const std::string& name) {
+    std::error_code lost;
+    const auto path = std::filesystem::absolute(name, lost);
+    return lost ? name : path.lexically_normal().string();
+}
+
 }  // namespace
 
 Supervisor::Supervisor(Loop& loop, const Options& options, const Launch& launch, Listeners& listeners,
@@ -52,15 +60,11 @@ Supervisor::Supervisor(Loop& loop, const Options& options, const Launch& launch,
       launch_(launch),
       listeners_(listeners),
       voice_(voice),
+      script_(absolute(options.www.empty() ? options.script : options.www)),
       edits_(loop, [this](const std::string& path) {
           voice_.say("{} has changed", path);
           reload();
       }) {}
-
-std::string Supervisor::script() const {
-    const std::string& name = options_.www.empty() ? options_.script : options_.www;
-    return std::filesystem::absolute(name).lexically_normal();
-}
 
 std::string Supervisor::state() const {
     if (stops_ > 0 || ending_) return "draining";
@@ -76,7 +80,7 @@ void Supervisor::changed() {
 // Starting
 
 void Supervisor::start() {
-    if (options_.www.empty()) watch_file(script());
+    if (options_.www.empty()) watch_file(script_);
     current_ = start_process();
 }
 
@@ -84,7 +88,7 @@ Supervisor::Process Supervisor::start_process() {
     auto process = std::make_unique<ScriptProcess>(
         loop_, launch_, ++generations_,
         ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
-                              [this](ScriptProcess& from) { silent(from); },
+                              [this](ScriptProcess& from) { mute(from); },
                               [this](ScriptProcess& from, int status) { ended(from, status); }});
     process->drain_timeout = options_.drain_timeout;
     return process;
@@ -185,7 +189,7 @@ void Supervisor::serving(ScriptProcess& process, const json& message) {
     since_ = microseconds();
     close_unclaimed();
     if (stops_ > 0) {  // told before it could hear it
-        process.tell({{"do", "stop"}});
+        ask_to_end(process);
         return;
     }
     if (events_.serving) events_.serving(message);
@@ -217,11 +221,11 @@ void Supervisor::drain(Process predecessor, int socket) {
 
 // How a process ends
 
-/// One that serves and closes the descriptors it has not opened (os.closerange()) has closed the engine's
-/// too: what it would never accept is another one's. Whoever leaves or drains ends in its own time.
-void Supervisor::silent(ScriptProcess& process) {
-    if (&process == current_.get() && process.serving && !process.leaving)
-        limit(process, k_silent, "has closed descriptors that are the server's, and was killed");
+/// One that has closed all of its descriptors, or has become another program, will never serve again.
+void Supervisor::mute(ScriptProcess& process) {
+    const bool ends = process.leaving || process.draining || stops_ > 0 || interrupts_ > 0;
+    if (!process.serving || ends) return;
+    limit(process, k_mute, "has closed descriptors that are the server's, and was killed");
 }
 
 void Supervisor::ended(ScriptProcess& process, int status) {
@@ -256,7 +260,8 @@ void Supervisor::current_ended(int status) {
     const Process process = std::move(current_);
     if (events_.gone) events_.gone();
     const bool restarts = wants_restart(status) && stops_ == 0;
-    const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0;
+    const bool quit = quits_ > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT;
+    const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0 || quit;
     if (!restarts && (meant || (!has_served_ && !again_))) return finish(status);
     if (restarts || !process->serving) again_ = false;
     const std::string reason = process->killed_for.empty() ? ending_text(status) : process->killed_for;
@@ -314,12 +319,11 @@ void Supervisor::close_unclaimed() {
 void Supervisor::finish(int status) {
     ending_ = true;
     status_ = status;
-    successor_.reset();
-    next_start_.reset();
-    answer("it has ended");
-    changed();
+    start_no_more();
     for (const Process& process : leaving_) process->tell({{"do", "stop"}});
     if (leaving_.empty() && !current_) loop_.exit(0);
+    answer("it has ended");
+    changed();
 }
 
 // Ending it
@@ -328,39 +332,54 @@ bool Supervisor::tell(const json& message) {
     return serves() && current_->tell(message);
 }
 
+void Supervisor::start_no_more() {
+    successor_.reset();
+    next_start_.reset();
+}
+
+/// False if it cannot be asked but by a signal. Whatever it does then, it is killed in the end.
+bool Supervisor::ask_to_end(ScriptProcess& process) {
+    limit(process, process.drain_timeout + k_margin, "did not stop");
+    return process.serving && process.tell({{"do", "stop"}});
+}
+
+/// First it is made to end, then others are told so: what fails with them is not to keep it alive.
 void Supervisor::stop() {
     ++stops_;
-    successor_.reset();
-    next_start_.reset();
-    answer("it is being stopped");
-    changed();
+    if (stops_ + interrupts_ >= k_hard) return kill();
+    start_no_more();
     if (!current_) return finish(status_);
     for (const Process& process : leaving_) process->tell({{"do", "stop"}});
-    if (stops_ == 1 && tell({{"do", "stop"}})) {
-        limit(*current_, current_->drain_timeout + k_margin, "did not stop");
-        return;
-    }
-    if (stops_ <= 2) return current_->signal(SIGTERM);
-    kill(SIGKILL);
+    if (!ask_to_end(*current_) || stops_ > 1) current_->signal(SIGTERM);
+    answer("it is being stopped");
+    changed();
 }
 
+/// The first one is between the terminal and the script, which may go on.
 void Supervisor::interrupt() {
     ++interrupts_;
-    successor_.reset();
-    next_start_.reset();
+    if (stops_ + interrupts_ >= k_hard) return kill();
+    start_no_more();
     if (!current_) return finish(status_);
-    if (interrupts_ == 1) return current_->signal(SIGINT);
-    if (interrupts_ == 2) return current_->signal(SIGTERM);
-    kill(SIGKILL);
+    if (interrupts_ == 1 && stops_ == 0) return current_->signal(SIGINT);
+    limit(*current_, current_->drain_timeout + k_margin, "did not stop");
+    current_->signal(SIGTERM);
 }
 
-void Supervisor::kill(int signal) {
+/// It may only show what it does (faulthandler), and go on.
+void Supervisor::quit() {
+    if (!current_) return kill();
+    ++quits_;
+    current_->signal(SIGQUIT);
+}
+
+void Supervisor::kill() {
     ++stops_;
-    successor_.reset();
-    next_start_.reset();
+    start_no_more();
     for (const Process& process : leaving_) process->signal(SIGKILL);
     if (!current_) return finish(status_);
-    current_->signal(signal);
+    current_->signal(SIGKILL);
+    changed();
 }
 
 void Supervisor::suspend(bool on) {

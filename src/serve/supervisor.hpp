@@ -50,12 +50,15 @@ class Supervisor {
     void start();
     /// `answer` gets an empty text once the new process serves, else why it does not.
     void reload(std::function<void(const std::string&)> answer = nullptr);
-    /// As if `quit` was typed; said again SIGTERM, then SIGKILL.
+    /// As if `quit` was typed; said again SIGTERM, then SIGKILL. Killed when it is past its drain_timeout,
+    /// too.
     void stop();
-    /// A signal of the terminal, which the script gets; a second one is SIGTERM, a third SIGKILL.
+    /// A signal of the terminal, which the script gets; a second one is SIGTERM, a third SIGKILL. Those of
+    /// both kinds are counted together.
     void interrupt();
-    /// Ends it by this signal at once.
-    void kill(int signal);
+    /// SIGQUIT, which the script gets; it ends it if it dies of it.
+    void quit();
+    void kill();
     void suspend(bool on);
 
     /// False if there is no process that serves, or it does not read.
@@ -65,7 +68,7 @@ class Supervisor {
 
     /// starting, serving, reloading, failed, draining
     std::string state() const;
-    std::string script() const;  // absolute, or the directory of --www
+    const std::string& script() const { return script_; }  // absolute, or the directory of --www
     pid_t pid() const { return current_ ? current_->pid() : 0; }
     std::uint64_t since() const { return since_; }  // microseconds since 1970, of the state of serving
     std::uint64_t reload_count() const { return reloads_; }
@@ -87,7 +90,7 @@ class Supervisor {
     void drain(Process predecessor, int socket);
     void limit(ScriptProcess& process, double seconds, const std::string& reason);
 
-    void silent(ScriptProcess& process);
+    void mute(ScriptProcess& process);
     void ended(ScriptProcess& process, int status);
     void successor_ended(int status);
     void current_ended(int status);
@@ -97,6 +100,8 @@ class Supervisor {
     void answer(const std::string& error);
     void close_unclaimed();
     void finish(int status);
+    void start_no_more();
+    bool ask_to_end(ScriptProcess& process);
     void changed();
 
     Loop& loop_;
@@ -104,6 +109,7 @@ class Supervisor {
     const Launch& launch_;
     Listeners& listeners_;
     Voice& voice_;
+    std::string script_;
     Edits edits_;
     Events events_;
     Process current_;
@@ -118,6 +124,7 @@ class Supervisor {
     unsigned generations_ = 0;
     unsigned interrupts_ = 0;
     unsigned stops_ = 0;
+    unsigned quits_ = 0;
     int status_ = 0;
     bool has_served_ = false;
     bool again_ = false;

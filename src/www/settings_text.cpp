@@ -14,23 +14,16 @@ namespace {
 using http::Settings;
 using Member = std::variant<std::uint64_t Settings::*, double Settings::*>;
 
-const std::map<std::string_view, Member> k_members = {{"max_target", &Settings::max_target},
-                                                      {"max_header", &Settings::max_header},
-                                                      {"max_fields", &Settings::max_fields},
-                                                      {"max_body", &Settings::max_body},
-                                                      {"max_chunk_line", &Settings::max_chunk_line},
-                                                      {"spool_size", &Settings::spool_size},
-                                                      {"max_connections", &Settings::max_connections},
-                                                      {"max_pending", &Settings::max_pending},
-                                                      {"handshake_timeout", &Settings::handshake_timeout},
-                                                      {"header_timeout", &Settings::header_timeout},
-                                                      {"body_timeout", &Settings::body_timeout},
-                                                      {"body_min_rate", &Settings::body_min_rate},
-                                                      {"idle_timeout", &Settings::idle_timeout},
-                                                      {"write_timeout", &Settings::write_timeout},
-                                                      {"connect_timeout", &Settings::connect_timeout},
-                                                      {"proxy_timeout", &Settings::proxy_timeout},
-                                                      {"drain_timeout", &Settings::drain_timeout}};
+const std::map<std::string_view, Member> k_members = {
+    {"max_target", &Settings::max_target},           {"max_header", &Settings::max_header},
+    {"max_fields", &Settings::max_fields},           {"max_body", &Settings::max_body},
+    {"max_chunk_line", &Settings::max_chunk_line},   {"spool_size", &Settings::spool_size},
+    {"max_connections", &Settings::max_connections}, {"max_pending", &Settings::max_pending},
+    {"require_length", &Settings::require_length},   {"handshake_timeout", &Settings::handshake_timeout},
+    {"header_timeout", &Settings::header_timeout},   {"body_timeout", &Settings::body_timeout},
+    {"body_min_rate", &Settings::body_min_rate},     {"idle_timeout", &Settings::idle_timeout},
+    {"write_timeout", &Settings::write_timeout},     {"connect_timeout", &Settings::connect_timeout},
+    {"proxy_timeout", &Settings::proxy_timeout},     {"drain_timeout", &Settings::drain_timeout}};
 
 void set(Settings& settings, const std::string& name, const nlohmann::json& value) {
     const auto found = k_members.find(name);

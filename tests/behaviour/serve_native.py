@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import zlib
@@ -72,6 +73,12 @@ def spin(request, args):
     end = time.perf_counter() + float(args['query']['s'])
     while time.perf_counter() < end: pass
     return 'done'
+def compute(request, args):
+    end = time.monotonic() + float(args['query']['s'])
+    def work():
+        while time.monotonic() < end: pass
+    threading.Thread(target=work, daemon=True).start()
+    return 'computes'
 def keep(request, args): kept.append(request); return 'kept'
 def recall(request, args):
     old = kept[-1]
@@ -117,7 +124,7 @@ def interval(request, args): return sys.getswitchinterval()
 def threads(request, args): return threading.active_count()
 
 route = engine.route
-for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': where, '/sleep': sleep, '/spin': spin,
+for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': where, '/sleep': sleep, '/spin': spin, '/compute': compute,
                       '/keep': keep,
                       '/recall': recall, '/stream': stream, '/flood': flood, '/raw': raw, '/fork': fork,
                       '/fork_back': fork_back,
@@ -198,6 +205,45 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+class Load:
+    """Clients that ask for paths, each for one again and again, until the server closes or stop."""
+
+    def __init__(self, server, each, paths=("/text", "/echo/a/x/b")):
+        self.server = server
+        self.answered = 0
+        self.wrong = []  # answers
+        self.cut_off = []  # paths of answers that have ended too soon
+        self.over = False
+        self.clients = [threading.Thread(target=self.run, args=(path,)) for path in paths for _ in range(each)]
+
+    def run(self, path):
+        connection = self.server.connect()
+        try:
+            while not self.over:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                content = response.read()
+                if (response.status, path) not in ((200, path), (500, "/fails?n=0")) or not content:
+                    self.wrong.append((path, response.status, content))
+                self.answered += 1
+        except (ConnectionError, http.client.BadStatusLine):
+            pass  # between two answers
+        except http.client.IncompleteRead:
+            self.cut_off.append(path)
+        finally:
+            connection.close()
+
+    def __enter__(self):
+        for client in self.clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        for client in self.clients:
+            client.join()
 
 
 class Each(unittest.TestCase):
@@ -478,6 +524,46 @@ class Threads(unittest.TestCase):
             self.assertEqual([future.result()[0].status for future in futures], [200] * len(futures))
             self.assertGreater(answered, 20)
             self.assertEqual(server.json("/where"), [False, "Thread"])
+
+    def test_slow_among_fast_while_a_thread_computes(self):
+        """Calls wait for the batch then: a slow one that nothing was known of holds up none of those behind it."""
+        for slow in ["/sleep?s=1", "/stream?n=100&slowly", "/spin?s=1"]:
+            with self.subTest(slow=slow), Server() as server:
+                with Load(server, 8) as load:
+                    server.ask("/compute?s=15")
+                    self.assertTrue(harness.wait_until(lambda: load.answered > 200, 20), load.answered)
+                    started, before = time.monotonic(), load.answered
+                    connection = server.connect()
+                    connection.request("GET", slow)
+                    longest = 0
+                    for _ in range(10):
+                        asked = time.monotonic()
+                        server.ask("/text")
+                        longest = max(longest, time.monotonic() - asked)
+                    self.assertLess(longest, 0.9)  # not for as long as the slow one takes
+                    response = connection.getresponse()
+                    self.assertEqual((response.status, bool(response.read())), (200, True))
+                    self.assertGreater(load.answered - before, 20)
+                    self.assertGreater(time.monotonic() - started, 0.9)
+                    connection.close()
+                self.assertEqual(load.wrong, [])
+
+    def test_stop_among_all_kinds(self):
+        """Slow and fast calls, and threads that compute: drained, each one that was begun is answered; stopped, the
+        server ends at once."""
+        paths = ["/text", "/echo/a/x/b", "/sleep?s=0.01", "/spin?s=0.004", "/stream?n=20", "/fails?n=0", "/sleep?s=0.1"]
+        for latency in [5, 0]:
+            with self.subTest(latency=latency), Server() as server, Load(server, 3, paths) as load:
+                for _ in range(2):
+                    server.ask("/compute?s=2")
+                self.assertTrue(harness.wait_until(lambda: load.answered > 300, 30), load.answered)
+                server.stop(latency)
+                output, errors = server.end()
+                self.assertIn("served", output, errors)
+                self.assertEqual(server.process.returncode, 0, errors)
+            self.assertEqual(load.wrong, [])
+            if latency:
+                self.assertEqual(load.cut_off, [])
 
     def test_more_than_there_are_threads(self):
         with Server(configure={"max_pending": 100}) as server:

@@ -105,6 +105,30 @@ class Editing(TerminalCase):
         terminal = self.serve_on_terminal()
         self.expect(terminal, b"\x1b[A\x1b[A", f"^> say one{screen.CURSOR}")
 
+    def test_search(self):
+        """Ctrl-R, by somebody who thinks between the keys; what comes meanwhile is not kept waiting."""
+        terminal = self.serve_on_terminal()
+        for word in ("one", "zwölf", "three"):
+            self.expect(terminal, f"say {word}\r".encode(), f"^{word}\n> {screen.CURSOR}")
+        self.expect(terminal, b"half", f"^> half{screen.CURSOR}")
+        self.expect(terminal, b"\x12", f"^search '': half{screen.CURSOR}$")
+        time.sleep(0.5)
+        self.assertEqual("one", self.get())
+        self.expect(terminal, b"s", f"^search 's': say three{screen.CURSOR}$")
+        self.expect(terminal, b"\x12", f"^search 's': say zwölf{screen.CURSOR}$")
+        self.expect(terminal, b"xq", f"^nothing has 'sxq': say zwölf{screen.CURSOR}$")
+        self.expect(terminal, b"\x7f\x7f\x7f", f"^search '': half{screen.CURSOR}$")
+        self.expect(terminal, b"\x07", f"^> half{screen.CURSOR}$")
+        self.expect(terminal, "\x12ö".encode(), f"^search 'ö': say zwölf{screen.CURSOR}$")
+        self.expect(terminal, b"\x1b[D", f"^> say zwöl{screen.CURSOR}f$")
+        self.expect(terminal, b"\x12on\r", f"^> say one\none\n> {screen.CURSOR}$")
+        self.expect(terminal, b"\x12thr", f"^search 'thr': say three{screen.CURSOR}$")
+        self.script("1 +")
+        terminal.wait(f"still serving the version of [0-9:]+\n> say three{screen.CURSOR}$", rest=False)
+        self.expect(terminal, b"\x12", f"^search '': say three{screen.CURSOR}$")
+        terminal.process.terminate()
+        self.assertEqual(0, terminal.process.wait(10))
+
     def test_tab(self):
         """Names of commands here, arguments from the script; several are listed below the line."""
         terminal = self.serve_on_terminal()

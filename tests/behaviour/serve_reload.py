@@ -3,6 +3,7 @@
 import http.client
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -291,6 +292,15 @@ class Deaths(served.Case):
         self.assertEqual("22 22 22", self.get("/say"))
         self.assertEqual((before, None), (self.serving_pid(), process.poll()))
 
+    def test_closed_descriptors(self):
+        """One that lives but can be told nothing, nor answer, is started again."""
+        self.script("server.answer = lambda path: 'x' if path == '/' else [os.closerange(3, 1000), time.sleep(100)]")
+        self.serve()
+        with self.assertRaises((OSError, http.client.HTTPException)):
+            self.get("/close")
+        self.wait_answer("x", 15)
+        self.assertIn("killed by signal 9", self.log())
+
     def test_again_and_again(self):
         """Five times at once, then after a pause; meanwhile connections wait."""
         self.script("server.answer = lambda path: os._exit(1) if path == '/die' else 'alive'")
@@ -368,14 +378,102 @@ class Ends(served.Case):
                     "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
                     "server.answer = lambda path: 'x'\n"
                     "server.do_stop = lambda *_: None")
-        for number in (signal.SIGTERM, signal.SIGINT):
+        term, interrupt = signal.SIGTERM, signal.SIGINT
+        for numbers in ((term, term, term), (interrupt, interrupt, interrupt), (interrupt, term, interrupt)):
             process = self.serve()
-            for _ in range(3):
-                self.assertIsNone(process.poll())
-                process.send_signal(number)
-                time.sleep(0.3)
-            self.assertEqual(-signal.SIGKILL, process.wait(10))
+            self.three_times(process, numbers)
             self.assertFalse(self.listens())
+
+    def three_times(self, process, numbers=(signal.SIGTERM,) * 3, status=-signal.SIGKILL):
+        """The third signal ends it at once, whatever they are."""
+        for number in numbers:
+            self.assertIsNone(process.poll(), self.log())
+            process.send_signal(number)
+            time.sleep(0.3)
+        self.assertEqual(status, process.wait(3), self.log())
+
+    def test_deaf_while_starting(self):
+        self.script("import signal\n"
+                    "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
+                    "print('slow', flush=True)\n"
+                    "time.sleep(100)")
+        process = self.serve(wait=False)
+        self.wait_log("slow")
+        self.three_times(process)
+
+    def test_asked_once(self):
+        """A script that is deaf is killed in the end, even if it has not served yet."""
+        deaf = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nserver.do_stop = lambda *_: None\n"
+        for body in (deaf + "print('deaf', flush=True)\ntime.sleep(100)",
+                     deaf + "server.answer = lambda path: 'x'\nprint('deaf', flush=True)"):
+            self.script(body)
+            process = self.serve(options=["--set", "drain_timeout=0"], wait=False)
+            self.wait_log("deaf", self.log().count("deaf") + 1)
+            time.sleep(0.5)
+            process.terminate()
+            self.assertEqual(-signal.SIGKILL, process.wait(10), self.log())
+
+    def test_while_one_drains(self):
+        """Nor is a predecessor waited for that answers for long."""
+        self.answering("one", "server.answer = lambda path: time.sleep(60) or 'x' if path == '/slow' else 'one'")
+        process = self.serve()
+        slow = http.client.HTTPConnection("localhost", self.port(), timeout=20)
+        self.addCleanup(slow.close)
+        slow.request("GET", "/slow")
+        time.sleep(0.3)
+        self.answering("two")
+        self.wait_log("serving the version of")
+        self.three_times(process, status=0)
+
+    def test_in_a_pause(self):
+        self.script("server.answer = lambda path: os._exit(1) if path == '/die' else 'alive'")
+        process = self.serve()
+        for _ in range(6):
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                self.get("/die")
+        self.wait_log("started again in 1 s")
+        process.terminate()
+        process.wait(5)
+
+    def test_stopped_script(self):
+        """One that does not run at all is killed, too."""
+        self.script(PID.format("x"))
+        process = self.serve()
+        os.kill(self.serving_pid(), signal.SIGSTOP)
+        self.three_times(process)
+
+    def test_directory_removed(self):
+        """What is served need not be there any more, nor the working directory."""
+        self.answering("one")
+        directory = self.bed.path("gone")
+        for edited in (False, True):
+            os.mkdir(directory)
+            shutil.copy(self.bed.path("app.py"), directory)
+            with open(self.bed.path("log"), "ab") as log:
+                process = subprocess.Popen([harness.QUICKEN, "serve", "app.py"], env=self.bed.env(), cwd=directory,
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.addCleanup(self.end, process)
+            port = os.path.join(directory, "port")
+            self.assertTrue(harness.wait_until(lambda: served.text_of(port), 10), self.log())
+            time.sleep(0.5)
+            if edited:
+                os.utime(os.path.join(directory, "app.py"))
+            shutil.rmtree(directory)
+            self.assertEqual(["serving"], [line.split()[0] for line in
+                                           self.bed.ctl("serve", "list").stdout.decode().splitlines()])
+            process.terminate()
+            self.assertEqual(0, process.wait(5), self.log())
+
+    def test_dump(self):
+        """A script may heed SIGQUIT and go on; it is served and reloaded as before. Else it dies of it."""
+        self.answering("one", "import signal\nsignal.signal(signal.SIGQUIT, lambda *_: print('dump', flush=True))")
+        process = self.serve()
+        process.send_signal(signal.SIGQUIT)
+        self.wait_log("dump")
+        self.answering("two")
+        self.wait_answer("two")
+        process.send_signal(signal.SIGQUIT)
+        self.assertEqual(-signal.SIGQUIT, process.wait(5))
 
     def test_killed_supervisor(self):
         """Its end is the script's. The socket that it could not remove goes with the next look at what is served."""
@@ -413,6 +511,54 @@ class Ends(served.Case):
 
 
 class Surroundings(served.Case):
+    def from_shell(self, words):
+        """A `quicken serve` that a shell starts so: "$@" is it."""
+        with open(self.bed.path("log"), "ab") as log:
+            process = subprocess.Popen(["sh", "-c", words, "sh", harness.QUICKEN, "serve", self.bed.path("app.py")],
+                                       env=self.bed.env(), cwd=self.bed.work, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.addCleanup(self.end, process)
+        self.wait_answer("x")
+        return process
+
+    def test_ignored_children(self):
+        """Who starts it may ignore SIGCHLD."""
+        self.answering("x")
+        process = self.from_shell("trap '' CHLD; exec \"$@\"")
+        process.terminate()
+        self.assertEqual(0, process.wait(5))
+
+    def test_closed_streams(self):
+        """For the script they are closed, and no descriptor of the supervisor's has their numbers."""
+        self.script("server.answer = lambda path: 'x' if path == '/' else repr([sys.stdin, sys.stdout, sys.stderr])")
+        for words in ("exec \"$@\" <&-", "exec \"$@\" >&-", "exec \"$@\" 2>&-", "exec \"$@\" <&- >&- 2>&-"):
+            process = self.from_shell(words)
+            for number in range(3):
+                self.assertRegex(os.readlink(f"/proc/{process.pid}/fd/{number}"), "^/dev/null$|/log$")
+            if "<&- >" in words:
+                self.assertEqual("[None, None, None]", self.get("/streams"))
+            process.terminate()
+            self.assertEqual(0, process.wait(5))
+
+    def test_nobody_reads(self):
+        """A pipe that is full keeps it neither from starting anew nor from ending."""
+        self.answering("x")
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        os.set_blocking(writer, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        process = subprocess.Popen([harness.QUICKEN, "serve", self.bed.path("app.py")], env=self.bed.env(),
+                                   cwd=self.bed.work, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer)
+        os.close(writer)
+        self.addCleanup(self.end, process)
+        self.wait_answer("x")
+        self.answering("y")
+        self.wait_answer("y")
+        process.terminate()
+        self.assertEqual(0, process.wait(10))
+
     def test_environment_and_arguments(self):
         """What protocol.hpp says, and nothing of an outer `quicken serve`."""
         self.script("names = ('PYTHONPATH', 'QUICKEN_SERVE_PYTHONPATH', 'QUICK_SERVER_RESTART', 'QUICK_SERVER_SUBSEQ', "
@@ -429,7 +575,7 @@ class Surroundings(served.Case):
                                self.bed.work]), self.get())
 
     def test_usage(self):
-        for words, text in (([], "which script?"), (["--nope", "x.py"], "no such option"),
+        for words, text in (([], "which script?"), ([""], "which script?"), (["--nope", "x.py"], "no such option"),
                             (["--set", "x=1", "x.py"], "there is no setting x"),
                             (["--set", "max_body=-1", "x.py"], "not negative"), (["-p", "1", "x.py"], "belong to --www"),
                             (["--www", ".", "x.py"], "takes no script")):

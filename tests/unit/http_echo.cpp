@@ -4,11 +4,13 @@
 //   (any path)     "METHOD TARGET\n", the fields, an empty line, the body
 //   /bytes/N       N bytes from memory
 //   /file          the file of --file, by sendfile(2)
-//   /stream        the request's body as it comes, in parts
+//   /stream        the request's body as it comes, in parts; with X-Length as its Content-Length
 //   /discard       "ok" without looking at the body
 //   /slow/MS       "ok" after that time, the loop goes on
 //   /block/MS      "ok" after that time, during which another thread has the loop
+//   /hold/MS       100,000 bytes after that time, during which nothing else happens
 //   /none          lets go without an answer
+//   /owner         "ok" by an action that owns something; with --log says on which thread that is freed
 //   /status/N      that status with a body of 3 bytes and a wrong Content-Length of its own
 //   /fork          how many sockets a child has that has abandoned the server; it lives on for a second
 //   /hijack        takes the connection over and sends back what comes
@@ -91,9 +93,11 @@ class Echo final : public http::Application {
         if (target == "/discard") return exchange->respond(text("ok"));
         if (target.starts_with("/slow/")) return slow(exchange, number_after(target, "/slow/"));
         if (target.starts_with("/block/")) return block(exchange, number_after(target, "/block/"));
+        if (target.starts_with("/hold/")) return hold(*exchange, number_after(target, "/hold/"));
         if (target.starts_with("/status/")) return status(*exchange, number_after(target, "/status/"));
         if (target == "/fork") return exchange->respond(text(std::to_string(sockets_of_child())));
         if (target == "/none") return;
+        if (target == "/owner") return owner(exchange);
         if (target == "/hijack") return hijack(*exchange);
         if (target == "/broken") return broken(*exchange);
         echo(exchange);
@@ -171,7 +175,11 @@ class Echo final : public http::Application {
     }
 
     static void stream(const std::shared_ptr<http::Exchange>& exchange) {
-        exchange->begin(http::Response());
+        http::Response head;
+        if (exchange->request().has("X-Length")) {
+            head.add("Content-Length", exchange->request().field("X-Length"));
+        }
+        exchange->begin(std::move(head));
         pass_on(exchange);
     }
 
@@ -195,6 +203,17 @@ class Echo final : public http::Application {
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
         server_.post([exchange = std::move(exchange)] { exchange->respond(text("ok")); });
+    }
+
+    static void hold(http::Exchange& exchange, std::uint64_t milliseconds) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+        exchange.respond(text(std::string(100000, 'x')));
+    }
+
+    void owner(const std::shared_ptr<http::Exchange>& exchange) {
+        const std::shared_ptr<void> owned(
+            nullptr, [this](void*) { note(server_.on_loop() ? "freed on the loop" : "freed elsewhere"); });
+        server_.post([exchange, owned] { exchange->respond(text("ok")); });
     }
 
     static void relay(const std::shared_ptr<http::Stream>& stream) {
@@ -292,10 +311,14 @@ SSL_CTX* tls_of(const Options& options) {
 /// "NAME=VALUE" of settings.hpp.
 void set(http::Settings& settings, const std::string& assignment) {
     const std::map<std::string_view, std::uint64_t http::Settings::*> sizes{
-        {"max_target", &http::Settings::max_target},          {"max_header", &http::Settings::max_header},
-        {"max_fields", &http::Settings::max_fields},          {"max_body", &http::Settings::max_body},
-        {"max_chunk_line", &http::Settings::max_chunk_line},  {"spool_size", &http::Settings::spool_size},
-        {"max_connections", &http::Settings::max_connections}};
+        {"max_target", &http::Settings::max_target},
+        {"max_header", &http::Settings::max_header},
+        {"max_fields", &http::Settings::max_fields},
+        {"max_body", &http::Settings::max_body},
+        {"max_chunk_line", &http::Settings::max_chunk_line},
+        {"spool_size", &http::Settings::spool_size},
+        {"max_connections", &http::Settings::max_connections},
+        {"require_length", &http::Settings::require_length}};
     const std::map<std::string_view, double http::Settings::*> times{
         {"handshake_timeout", &http::Settings::handshake_timeout},
         {"header_timeout", &http::Settings::header_timeout},

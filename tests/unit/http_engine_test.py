@@ -211,6 +211,18 @@ class Answers(Case):
             self.assertTrue(peer.answer().body.endswith(b"\n\nhello"))
             self.assertTrue(peer.answer().body.endswith(b"\n\nabc"))
 
+    def test_close_with_more_to_come(self):
+        """What comes after the last request does not take its answer from the client."""
+        for _ in range(5):
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", self.server.port))
+            peer = Peer(sock).send(b"GET /hold/200 HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+            time.sleep(0.05)
+            peer.send(b"x" * 300000)
+            self.assertEqual(len(peer.answer().body), 100000)
+
     def test_close(self):
         peer = self.connect().send(b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
         self.assertEqual(peer.answer().fields["connection"], "close")
@@ -245,6 +257,17 @@ class Answers(Case):
             self.assertNotIn("injected", answer.fields)
             self.assertEqual(answer.fields.get("content-length"), None if status in (204, 304) else "3")
             self.assertEqual(answer.body, b"" if status in (204, 304) else b"abc")
+
+    def test_bad_length_of_a_stream(self):
+        """What is no number is not sent as the length: the parts are chunked."""
+        for length in (b"abc", b"3x", b"", b"99999999999999999999999"):
+            peer = self.connect()
+            for _ in range(2):
+                peer.send(b"POST /stream HTTP/1.1\r\n" + HOST + b"X-Length: " + length +
+                          b"\r\nContent-Length: 3\r\n\r\nabc")
+                answer = peer.answer()
+                self.assertEqual(answer.body, b"abc")
+                self.assertNotIn("content-length", answer.fields)
 
     def test_no_answer(self):
         """Whoever lets go of a request without an answer has answered 500."""
@@ -477,6 +500,16 @@ class Refusals(Case):
         for value in (b"gzip", b"gzip, chunked", b"chunked, gzip", b"xchunked", b"identity", b"chunked;x=y"):
             self.refused(self.get(HOST + b"Transfer-Encoding: " + value + b"\r\n", b"POST / HTTP/1.1"), 501)
 
+    def test_require_length(self):
+        server = self.start("--set", "require_length=1")
+        for method in (b"POST", b"PUT"):
+            line = method + b" / HTTP/1.1\r\n" + HOST
+            self.refused(line + b"\r\n", 411, server)
+            for rest in (b"Content-Length: 0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
+                self.assertEqual(server.ask(line + rest).status, 200)
+            self.assertEqual(self.server.ask(line + b"\r\n").status, 200)  # it is off by default
+        self.assertEqual(server.ask(b"DELETE / HTTP/1.1\r\n" + HOST + b"\r\n").status, 200)
+
     def test_other_versions(self):
         for version in (b"HTTP/2.0", b"HTTP/0.9", b"HTTP/3.0"):
             self.refused(self.get(line=b"GET / " + version), 505)
@@ -576,9 +609,12 @@ class Sending(Case):
         sizes = {line.split()[1]: int(line.split()[4]) for line in (self.server.line(), self.server.line())}
         self.assertLess(sizes["/bytes/100000000"], 100000000)
         self.assertEqual(sizes["/bytes/40000000"], 40000000)
-        peer.sock.close()
         thread.join()
         self.assertEqual(slow_answer, [40000000])
+        # Nothing is left to the kernel, which would keep megabytes for it: it is told at once.
+        with self.assertRaises(ConnectionResetError):
+            while peer.sock.recv(1 << 20):
+                pass
 
     def test_client_that_takes_little(self):
         """It stays, though within write_timeout the kernel does not once call its socket writable."""
@@ -606,6 +642,15 @@ class Loops(Case):
         self.assertLess(time.monotonic() - start, 0.9)
         for one in blocked:
             self.assertEqual(one.answer().body, b"ok")
+
+    def test_what_an_action_owns(self):
+        """Goes on the loop's thread, though that is deposed in what the action has set going."""
+        server = self.start("--log")
+        peer = self.connect(server).send(b"GET /owner HTTP/1.1\r\n" + HOST + b"\r\n" +
+                                         b"GET /block/50 HTTP/1.1\r\n" + HOST + b"\r\n")
+        self.assertEqual([peer.answer().body, peer.answer().body], [b"ok", b"ok"])
+        lines = [server.line() for _ in range(3)]
+        self.assertIn("freed on the loop", lines)
 
     def test_deposed_under_load(self):
         """Threads change hundreds of times while many connections are busy; no answer is lost or doubled."""
@@ -661,6 +706,22 @@ class Loops(Case):
         time.sleep(0.2)
         self.assertEqual(server.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").status, 200)
 
+    def test_lingering_connections_do_not_count(self):
+        """Those whose error has been answered take nobody's place, though their clients do not let go."""
+        server = self.start("--set", "max_connections=3")
+        for _ in range(6):
+            self.assertEqual(self.connect(server).send(b"GET\r\n\r\n").answer().status, 400)
+        self.assertEqual(server.ask(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").status, 200)
+
+    def test_listener_that_is_shut(self):
+        """No CPU time is spent on a socket that another process has shut."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = self.start("--listener", str(listener.fileno()), pass_fds=(listener.fileno(),))
+            listener.shutdown(socket.SHUT_RDWR)
+            before = self.cpu(server)
+            time.sleep(2)
+            self.assertLess(self.cpu(server) - before, 0.5)
+
     def test_no_descriptors_left(self):
         """No connection waits for ever, no CPU time is spent, and it recovers."""
         # UBSan's check of virtual tables needs a descriptor too, and says much that is not so: a finding of
@@ -700,6 +761,40 @@ class Ends(Case):
         answer = busy.answer()
         self.assertEqual((answer.body, answer.fields["connection"]), (b"ok", "close"))
         self.assertEqual(self.server.wait(), 0)
+
+    def test_drain_answers_what_has_come(self):
+        """A request that the loop has not read yet when it is to end."""
+        idle = [self.connect() for _ in range(20)]
+        for peer in idle:
+            peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer()
+        holder = self.connect().send(b"GET /hold/1000 HTTP/1.1\r\n" + HOST + b"\r\n")
+        time.sleep(0.2)
+        self.server.drain()
+        for peer in idle:
+            peer.send(b"GET /late HTTP/1.1\r\n" + HOST + b"\r\n")
+        self.assertEqual(holder.answer().status, 200)
+        for peer in idle:
+            answer = peer.answer()
+            self.assertTrue(answer.body.startswith(b"GET /late\n"))
+            self.assertEqual(answer.fields["connection"], "close")
+        self.assertEqual(self.server.wait(), 0)
+
+    def test_hand_over_to_one_that_ends(self):
+        """What a server is given that is drained itself ends at once, or goes on to the next one."""
+        old, new = self.hand_over()
+        idle = self.connect(old)
+        idle.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer()
+        busy = self.connect(old).send(b"GET /slow/500 HTTP/1.1\r\n" + HOST + b"\r\n")
+        time.sleep(0.1)
+        new.drain()
+        time.sleep(0.1)
+        old.drain()
+        self.assertEqual(busy.answer().body, b"ok")
+        self.assertEqual(old.wait(), 0)
+        start = time.monotonic()
+        self.assertEqual(new.wait(), 0)
+        self.assertLess(time.monotonic() - start, 15)  # drain_timeout is 30
+        self.assertTrue(idle.ended())
 
     def test_drain_timeout(self):
         server = self.start("--set", "drain_timeout=0.5")
@@ -897,6 +992,25 @@ class Tls(Case):
         data = random.randbytes(60000)
         peer.send(data)
         self.assertEqual(peer.exactly(len(data)), data)
+
+    def test_drain_answers_what_has_come(self):
+        peer = self.connect()
+        peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer()
+        holder = self.connect().send(b"GET /hold/1000 HTTP/1.1\r\n" + HOST + b"\r\n")
+        time.sleep(0.2)
+        self.server.drain()
+        peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        self.assertEqual(holder.answer().status, 200)
+        self.assertEqual(peer.answer().fields["connection"], "close")
+        self.assertEqual(self.server.wait(), 0)
+
+    def test_idle_end_is_announced(self):
+        server = self.start("--certificate", self.certificate, "--key", self.key)
+        peer = self.connect(server)
+        peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer()
+        server.drain()
+        self.assertEqual(peer.sock.recv(1), b"")  # without close_notify this is an error
+        self.assertEqual(server.wait(), 0)
 
     def test_drain(self):
         peer = self.connect().send(b"GET /slow/300 HTTP/1.1\r\n" + HOST + b"\r\n")

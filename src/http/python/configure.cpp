@@ -27,6 +27,7 @@ std::vector<Entry> entries(Config& config) {
             {"spool_size", &s.spool_size},
             {"max_connections", &s.max_connections},
             {"max_pending", &s.max_pending},
+            {"require_length", &s.require_length},
             {"handshake_timeout", &s.handshake_timeout},
             {"header_timeout", &s.header_timeout},
             {"body_timeout", &s.body_timeout},

@@ -73,7 +73,11 @@ void Threads::start() {
 // Calls on the loop's thread.
 
 void Threads::submit(std::shared_ptr<Work> work) {
-    if (!parallel_ || idle_count_ == 0 || work->is_slow()) {
+    if (!parallel_ || work->is_slow()) {
+        enqueue(std::move(work));
+    } else if (contention_ > 0) {
+        add_to_batch(std::move(work));
+    } else if (idle_count_ == 0) {
         enqueue(std::move(work));
     } else {
         run_here(std::move(work));
@@ -87,7 +91,7 @@ void Threads::run_here(std::shared_ptr<Work> work) {
     if (asleep_ != 0) {
         wake_monitor();
     }
-    attach(me.state);
+    take_lock(me);
     work->run();
     me.state = PyEval_SaveThread();
     std::uint64_t expected = word;
@@ -99,9 +103,18 @@ void Threads::run_here(std::shared_ptr<Work> work) {
     server_.post([work = std::move(work)] { work->deliver(); });
 }
 
+bool Threads::is_full() const {
+    return queue_.size() + batch_.size() + serving_.size() >= settings_.max_pending;
+}
+
+/// Whether there is a spare for something else than the loop.
+bool Threads::may_order() const {
+    return idle_.size() > 1 || (idle_.size() == 1 && total_ < k_threads);
+}
+
 void Threads::enqueue(std::shared_ptr<Work> work) {
     std::unique_lock lock(mutex_);
-    if (queue_.size() + serving_.size() >= settings_.max_pending) {
+    if (is_full()) {
         lock.unlock();
         work->refuse();
         return;
@@ -110,7 +123,7 @@ void Threads::enqueue(std::shared_ptr<Work> work) {
         serving_.push_back(std::move(work));
         lock.unlock();
         eventfd_write(event_.get(), 1);
-    } else if (queue_.empty() && (idle_.size() > 1 || (idle_.size() == 1 && total_ < k_threads))) {
+    } else if (queue_.empty() && may_order()) {
         take_spare(Order::call, std::move(work));
     } else {
         queue_.push_back(std::move(work));
@@ -141,6 +154,9 @@ bool Threads::give_loop_away(Runner& runner, std::uint64_t word) {
 
 void Threads::leave_loop() {
     Runner* me = static_cast<Runner*>(t_runner);
+    if (me != nullptr) {
+        leave_batch(*me);
+    }
     while (me != nullptr) {
         const std::uint64_t word = me->call;
         if ((word & k_phase) != running || give_loop_away(*me, word)) {
@@ -169,7 +185,8 @@ void Threads::take_spare(Order order, std::shared_ptr<Work> work) {
 void Threads::look_after_spares() {
     idle_count_ = static_cast<int>(idle_.size());
     // One more than there is to do now, but not hundreds at once for what may be short.
-    const size_t wanted = idle_.empty() && !ending_ ? std::min(queue_.size() + 1, k_most_spawned) : 0;
+    const size_t waiting = queue_.size() + (batcher_ == nullptr && !batch_.empty() ? 1 : 0);
+    const size_t wanted = idle_.empty() && !ending_ ? std::min(waiting + 1, k_most_spawned) : 0;
     while (spawning_ < wanted && total_ < k_threads) {
         ++total_;
         ++spawning_;
@@ -194,7 +211,7 @@ void Threads::add_busy(int delta) {
 }
 
 bool Threads::may_take() const {
-    return !queue_.empty() && (!idle_.empty() || total_ < k_threads);
+    return !idle_.empty() || total_ < k_threads;
 }
 
 void Threads::work() {
@@ -215,6 +232,8 @@ void Threads::work() {
     for (Order order = next_order(*me); order != Order::end; order = next_order(*me)) {
         if (order == Order::call) {
             run_apart(*me);
+        } else if (order == Order::batch) {
+            run_batch(*me);
         } else {
             run_loop(*me);
         }
@@ -240,7 +259,13 @@ Threads::Order Threads::next_order(Runner& me) {
     if (ending_) {
         return Order::end;
     }
-    if (may_take()) {
+    if (batcher_ == nullptr && !batch_.empty() && may_take()) {
+        batcher_ = &me;
+        count_apart(1);
+        look_after_spares();
+        return Order::batch;
+    }
+    if (!queue_.empty() && may_take()) {
         me.work = std::move(queue_.front());
         queue_.pop_front();
         count_apart(1);
@@ -301,6 +326,7 @@ void Threads::end_loop() {
 void Threads::monitor() {
     Runner* last_runner = nullptr;
     std::uint64_t last_word = 0;
+    std::uint64_t last_turn = 0;
     int quiet = 0;
     while (!ending_) {
         Runner* runner = on_loop_;
@@ -309,21 +335,28 @@ void Threads::monitor() {
         if (same && (word & k_phase) == running) {
             give_loop_away(*runner, word);
         }
-        quiet = same && (word & k_phase) == idle ? quiet + 1 : 0;
+        const std::uint64_t turn = batch_turn_;
+        if (turn == last_turn) {
+            watch_batch(turn);
+        }
+        const bool still = same && (word & k_phase) == idle && turn == last_turn && turn % 2 == 0;
+        quiet = still ? quiet + 1 : 0;
         last_runner = runner;
         last_word = word;
+        last_turn = turn;
         if (quiet < k_quiet_ticks) {
             std::this_thread::sleep_for(k_tick);
         } else {
-            monitor_sleep(runner, word);
+            monitor_sleep(runner, word, turn);
             quiet = 0;
         }
     }
 }
 
-void Threads::monitor_sleep(const Runner* runner, std::uint64_t word) {
+void Threads::monitor_sleep(const Runner* runner, std::uint64_t word, std::uint64_t turn) {
     asleep_ = 1;
-    if (!ending_ && on_loop_ == runner && (runner == nullptr || runner->call == word)) {
+    if (!ending_ && batch_turn_ == turn && on_loop_ == runner &&
+        (runner == nullptr || runner->call == word)) {
         asleep_.wait(1);
     }
     asleep_ = 0;
@@ -384,6 +417,7 @@ void Threads::serving(const std::function<bool()>& failed) {
 
 bool Threads::finish() {
     std::deque<std::shared_ptr<Work>> unserved;
+    std::deque<std::shared_ptr<Work>> unbatched;
     bool all = false;
     unlocked([&] {
         std::unique_lock lock(mutex_);
@@ -396,6 +430,7 @@ bool Threads::finish() {
             spare->wake.notify_one();
         }
         unserved.swap(parallel_ ? queue_ : serving_);
+        unbatched.swap(batch_);
         // A handler that has answered just now is on its way out: a moment for it.
         left_.wait_for(lock, k_patience, [&] { return !clerk_lives_ && total_ <= spawn_wanted_; });
         left_.wait(lock, [&] { return !clerk_lives_ && total_ <= apart_ + spawn_wanted_; });
@@ -435,6 +470,7 @@ void Threads::clerk() {
         const unsigned spawns = std::exchange(spawn_wanted_, 0);
         short_turns_ = busy_ > 0 || apart_ > 0;
         const bool turns = short_turns_;
+        others_ = turns;
         lock.unlock();
         attach(state);
         hooks_.interval(turns);
@@ -444,7 +480,7 @@ void Threads::clerk() {
         state = PyEval_SaveThread();
         lock.lock();
     }
-    short_turns_ = false;
+    short_turns_ = others_ = false;
     lock.unlock();
     attach(state);
     hooks_.interval(false);

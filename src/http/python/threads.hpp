@@ -22,9 +22,27 @@
 // Python, no lock held): so Application::handle() cannot end before depose()
 // was called. From then on it touches nothing of the loop's but by Server::post().
 //
-// The monitor sleeps while nothing is called. A call stores its word and then
+// The monitor sleeps while nothing is called. A call stores its word, or batch_turn_, and then
 // looks whether the monitor sleeps; the monitor says that it sleeps and then
-// looks at the word (all sequentially consistent): one of the two sees the other.
+// looks at both (all sequentially consistent): one of the two sees the other.
+//
+// While another thread computes in Python, each wait for its lock takes the switch interval, longer than most
+// handlers do. The loop's thread then waits for it no more: it queues fast calls in batch_, and one runner,
+// the batcher, takes the lock, runs what is queued for as long as the others let it (k_turn), gives the lock
+// up and posts all answers at once (batch.cpp). This is found out by the time that taking the lock has taken
+// (contention_), so a thread that only sleeps, or computes without the lock, changes nothing.
+//
+// Why nothing in the batch waits for a slow handler, and no answer is lost or given twice: who is the
+// batcher, what is queued, what is done and not posted, and batch_turn_, a number that is odd while the
+// batcher is in a call and grows at both ends of one, change under mutex_ alone. A monitor that has seen the
+// same odd number for a tick takes, in one critical section, if it is still that number, the batch from its
+// batcher: posts what is done and orders a spare to go on; without one the next runner that looks for work
+// does. A handler that is about to wait (leave_loop()) does the same for itself. A batcher that comes out of
+// a call and is not the batcher any more posts this one answer and looks at nothing else of the batch.
+// Whoever queues a call while there is a batcher need not wake anybody: the batcher resigns in the critical
+// section in which it finds the queue empty. The call in which it is cannot be taken from two: a batcher that
+// has resigned or lost the batch gets it anew only by an order or in next_order(), out of any call. Waiting
+// for the lock is no call (the number is even).
 //
 // There is always a spare, or one is being made (by the clerk, since it takes Python's lock), or the
 // limit is reached. With no spare at hand nothing is called on the loop, it is
@@ -95,7 +113,7 @@ class Threads {
     bool loop_ended() const { return loop_ended_; }
 
  private:
-    enum class Order { none, loop, call, end };
+    enum class Order { none, loop, call, batch, end };
     struct Runner {
         std::atomic<std::uint64_t> call{0};  // number << 2 | phase
         std::condition_variable wake;
@@ -104,19 +122,32 @@ class Threads {
         PyThreadState* state = nullptr;
     };
 
+    using Works = std::vector<std::shared_ptr<Work>>;
     void run_here(std::shared_ptr<Work> work);
     void run_apart(Runner& me);
     void run_loop(Runner& me);
     void enqueue(std::shared_ptr<Work> work);
+    bool is_full() const;
+    bool may_order() const;
     bool give_loop_away(Runner& runner, std::uint64_t word);
     Order next_order(Runner& me);
     Order wait_idle(Runner& me, std::unique_lock<std::mutex>& lock);
     bool may_take() const;
+    void take_lock(Runner& me);
+    void add_to_batch(std::shared_ptr<Work> work);
+    void run_batch(Runner& me);
+    std::shared_ptr<Work> next_in_batch(Runner& me, std::shared_ptr<Work>& last, bool more);
+    bool stays_batcher(Runner& me);
+    void look_after_batch();
+    Works pass_batch_on();
+    void watch_batch(std::uint64_t seen);
+    void leave_batch(Runner& me);
+    void post_all(Works works);
     void take_spare(Order order, std::shared_ptr<Work> work);
     void look_after_spares();
     void count_apart(int delta);
     void monitor();
-    void monitor_sleep(const Runner* runner, std::uint64_t word);
+    void monitor_sleep(const Runner* runner, std::uint64_t word, std::uint64_t turn);
     void wake_monitor();
     std::shared_ptr<Work> next_serving();
     void wait_event();
@@ -131,8 +162,11 @@ class Threads {
     std::atomic<bool> ending_{false};
     std::atomic<Runner*> on_loop_{nullptr};
     std::atomic<int> idle_count_{0};
-    std::atomic<int> asleep_{0};  // the monitor
-    Fd event_;                    // for serving()
+    std::atomic<int> asleep_{0};                // the monitor
+    std::atomic<bool> others_{false};           // short_turns_, for all
+    std::atomic<int> contention_{0};            // the lock has been waited for: calls go into the batch
+    std::atomic<std::uint64_t> batch_turn_{0};  // changed with mutex_
+    Fd event_;                                  // for serving()
     std::thread monitor_;
 
     std::mutex mutex_;           // of what follows; never held while Python's lock is asked for
@@ -143,6 +177,9 @@ class Threads {
     unsigned spawning_ = 0;      // of those, asked for and not begun
     bool loop_wanted_ = true;
     std::deque<std::shared_ptr<Work>> queue_;    // wait for a thread
+    std::deque<std::shared_ptr<Work>> batch_;    // wait for the batcher
+    Runner* batcher_ = nullptr;                  // runs them, or has the order to
+    Works done_;                                 // of the batch, to be posted
     std::deque<std::shared_ptr<Work>> serving_;  // wait for serving()
     unsigned apart_ = 0;                         // runners in a call outside of the loop
     int busy_ = 0;                               // what add_busy() said

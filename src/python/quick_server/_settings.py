@@ -84,6 +84,7 @@ class Settings:
     spool_size = Setting(1 << 20, _number('spool_size'))
     max_connections = Setting(20000, _number('max_connections'))
     max_pending = Setting(1000, _number('max_pending'))
+    require_length = Setting(False, _flag('require_length'))
     handshake_timeout = Setting(10.0, _number('handshake_timeout'))
     header_timeout = Setting(10.0, _number('header_timeout'))
     body_timeout = Setting(20.0, _number('body_timeout'))
