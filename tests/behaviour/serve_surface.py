@@ -309,6 +309,29 @@ class Uploads:
 
 
 @serving.both_ways
+class Commands:
+    def test_what_they_raise(self):
+        """Is logged with the line that was typed, whatever it is; the prompt goes on. SystemExit ends the server."""
+        site = self.script("""
+            class Base(BaseException):
+                pass
+            @server.cmd()
+            def raise_it(args):
+                raise {'error': ValueError('x'), 'interrupt': KeyboardInterrupt(), 'base': Base()}[args[0]]
+            @server.cmd()
+            def leave(args):
+                sys.exit(3)
+            serve()
+            """)
+        for word, shown in (("error", "ValueError: x"), ("interrupt", "KeyboardInterrupt"), ("base", "Base")):
+            site.type("raise it " + word)
+            self.assertTrue(site.has_logged(f'error in command "raise it {word}":'), site.log)
+            self.assertTrue(harness.wait_until(lambda: site.log[-1].endswith(shown), 5), site.log)
+        site.type("leave")
+        self.assertEqual(0, site.end(), site.log)
+
+
+@serving.both_ways
 class Tokens:
     def test_kinds(self):
         """A dict, and a context manager at once; 32 hexadecimal digits."""
