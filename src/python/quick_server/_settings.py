@@ -11,6 +11,7 @@ from quick_server._engine import Engine
 
 ForEngine = Callable[['Settings', Any], Dict[str, Any]]
 
+
 class Setting:
     """An attribute with a default; `for_engine` makes of a value what the engine is told."""
 
