@@ -101,7 +101,12 @@ bool ScriptProcess::read_packet() {
     if (script_ <= 0 && sender > 0) script_ = sender;
     text.resize(static_cast<std::size_t>(size));
     const auto said = nlohmann::json::parse(text, nullptr, false);
-    if (said.is_object()) events_.said(*this, said);
+    if (!said.is_object()) return true;
+    try {
+        events_.said(*this, said);
+    } catch (const nlohmann::json::exception&) {
+        // Of another type than the protocol has it: a script's mistake must not end who serves it.
+    }
     return true;
 }
 

@@ -148,6 +148,11 @@ void Supervisor::said(ScriptProcess& process, const json& message) {
 }
 
 void Supervisor::listen(ScriptProcess& process, const json& message) {
+    if (!message.value("address", json("")).is_string() ||
+        !message.value("port", json(0)).is_number_integer()) {
+        process.tell({{"do", "listening"}, {"errno", EINVAL}, {"error", errno_text(EINVAL)}});
+        return;
+    }
     const std::string address = message.value("address", "");
     const int port = message.value("port", 0);
     const int repetition = process.claims[{address, port}]++;

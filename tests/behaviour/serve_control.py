@@ -89,7 +89,7 @@ class Listening(Controlled):
         self.control.next("listen")
         self.control.say(do="listening", errno=98, error="Address already in use")
         self.assertEqual(1, script.end())
-        self.assertEqual("OSError: [Errno 98] Address already in use", script.log[-1])
+        self.assertEqual("OSError: [Errno 98] Address already in use: cannot listen at localhost:0", script.log[-1])
 
     def test_supervisor_gone_before(self):
         script = self.start(give=0)

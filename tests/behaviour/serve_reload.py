@@ -270,6 +270,28 @@ class Deaths(served.Case):
             self.assertIn(f"{shown}", self.log())
             self.assertIn("started again now", self.log())
 
+    def test_messages_of_a_wrong_type(self):
+        """A script's mistake does not end the supervisor, and a wish for a socket is answered."""
+        self.script(PID.format("alive") + harness.dedent("""
+            def say(path):
+                for message in ({"do": 5}, {"do": "watch", "files": 5}, {"do": "serving", "drain_timeout": "x"},
+                                {"do": "ran", "id": "x"}, {"do": "words", "id": {}, "words": 5}, {"do": None}):
+                    server.control.tell(**message)
+                texts = []
+                for address, port in (("localhost", "80"), (None, 80), ("localhost", 99999)):
+                    try:
+                        server.listen(address, port)
+                    except OSError as error:
+                        texts.append(str(error.errno))
+                return " ".join(texts)
+            old = server.answer
+            server.answer = lambda path: say(path) if path == "/say" else old(path)
+            """))
+        process = self.serve()
+        before = self.serving_pid()
+        self.assertEqual("22 22 22", self.get("/say"))
+        self.assertEqual((before, None), (self.serving_pid(), process.poll()))
+
     def test_closed_descriptors(self):
         """One that lives but can be told nothing, nor answer, is started again."""
         self.script("server.answer = lambda path: 'x' if path == '/' else [os.closerange(3, 1000), time.sleep(100)]")

@@ -82,6 +82,67 @@ class Names:
 
 
 @serving.both_ways
+class Mistakes:
+    def told(self, text):
+        site = self.script("""
+            def attempt(action):
+                try:
+                    print('none', action())
+                except Exception as error:
+                    print(type(error).__name__, str(error).split(' at 0x')[0], flush=True)
+            """ + text, wait=False)
+        self.assertEqual(0, site.end(), site.log)
+        return site.lines
+
+    def test_where_to_listen(self):
+        """Is said before anything listens; never another port than the one that was meant."""
+        lines = self.told("""
+            for place in (8080, 'localhost:8080', ('localhost',), (5, 8080), ('localhost', 99999), ('localhost', -1),
+                          ('localhost', 8.5), ('localhost', 'http')):
+                attempt(lambda: create_server(place))
+            create_server((None, 0)).server_close()
+            create_server(('localhost', '0')).server_close()
+            """)
+        self.assertEqual(["TypeError a server listens at (address, port), not at 8080",
+                          "TypeError a server listens at (address, port), not at 'localhost:8080'",
+                          "TypeError a server listens at (address, port), not at ('localhost',)",
+                          "TypeError the address 5 is no str", "ValueError 99999 is no port",
+                          "ValueError -1 is no port", "TypeError the port 8.5 is no int",
+                          "ValueError 'http' is no port"], lines)
+
+    def test_decorators_without_brackets(self):
+        """They would do nothing: nobody would see why the page is not found."""
+        lines = self.told("""
+            def f(req, args):
+                pass
+            for wrong in (server.json_get, server.text_post, server.json_worker, server.cmd):
+                attempt(lambda: wrong(f))
+            """)
+        self.assertEqual(["TypeError a mask is a str, not <function f", "TypeError a mask is a str, not <function f",
+                          "TypeError a mask is a str, not <function f",
+                          "TypeError @server.cmd() is called: argc is a number or None, not <function f"], lines)
+
+    def test_values(self):
+        """Refused by the name that the script has used; the old value stays."""
+        lines = self.told("""
+            for name, value in (('max_file_size', '5'), ('max_chunk_size', None), ('shutdown_latency', -1),
+                                ('max_age', True), ('report_slow_requests', 'yes'), ('socket', 5)):
+                attempt(lambda: setattr(server, name, value))
+            attempt(lambda: server.add_pre_middleware(5))
+            attempt(lambda: server.middleware(None)(print))
+            attempt(lambda: add_shutdown_hook('x'))
+            print(server.max_file_size, server.max_chunk_size, server.shutdown_latency, server.max_age)
+            """)
+        self.assertEqual(["TypeError max_file_size is a number, not '5'",
+                          "TypeError max_chunk_size is a number, not None", "ValueError shutdown_latency is not -1",
+                          "TypeError max_age is a number, not True",
+                          "TypeError report_slow_requests is a bool, a callable or (seconds, callable)",
+                          "TypeError 5 is no socket", "TypeError the middleware 5 cannot be called",
+                          "TypeError the middleware None cannot be called",
+                          "TypeError the shutdown hook 'x' cannot be called", "52428800 10485760 0.1 0"], lines)
+
+
+@serving.both_ways
 class Routing:
     def test_what_follows_a_mask(self):
         """Nothing, "/", "?" or "#": not the rest of a word."""
@@ -245,6 +306,29 @@ class Uploads:
         answer = site.ask("/up", "POST", b"x" * 1001)
         self.assertEqual(413, answer.status)
         self.assertIn("<p>Message: Uploaded file is too large! 1001 &gt; 1000.</p>", answer.text)
+
+
+@serving.both_ways
+class Commands:
+    def test_what_they_raise(self):
+        """Is logged with the line that was typed, whatever it is; the prompt goes on. SystemExit ends the server."""
+        site = self.script("""
+            class Base(BaseException):
+                pass
+            @server.cmd()
+            def raise_it(args):
+                raise {'error': ValueError('x'), 'interrupt': KeyboardInterrupt(), 'base': Base()}[args[0]]
+            @server.cmd()
+            def leave(args):
+                sys.exit(3)
+            serve()
+            """)
+        for word, shown in (("error", "ValueError: x"), ("interrupt", "KeyboardInterrupt"), ("base", "Base")):
+            site.type("raise it " + word)
+            self.assertTrue(site.has_logged(f'error in command "raise it {word}":'), site.log)
+            self.assertTrue(harness.wait_until(lambda: site.log[-1].endswith(shown), 5), site.log)
+        site.type("leave")
+        self.assertEqual(0, site.end(), site.log)
 
 
 @serving.both_ways

@@ -2,7 +2,9 @@
 """A server that shows what quick_server has: files, JSON, a worker with progress, an upload, a token, a proxy.
 
     quicken serve contrib/examples/serve/example.py [PORT]
-    python3 contrib/examples/serve/example.py [PORT]        (quick_server on PYTHONPATH; starts the same by itself)
+    python3 contrib/examples/serve/example.py [PORT]        (starts the same by itself)
+
+For python3 the package is to be on its path: PYTHONPATH=PREFIX/libexec/quicken/python, with quicken's PREFIX.
 
 Then look at http://localhost:8080/. Edit this file while it runs: the next request is answered by the new one, and
 no request is lost. At the prompt `help` lists the commands; `show jobs` is one of this script's. Results and tokens are

@@ -4,6 +4,7 @@ Who reads the lines is not known here: the supervisor's prompt or the loop in _p
 by either.
 """
 
+import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from quick_server._errors import report_error
@@ -35,6 +36,9 @@ class Commands:
         """A decorator: the function, named a_b, is the command "a b" (a_b with no_replace), called with the list of
         its arguments; with `argc` there must be as many. complete(arguments so far, text) returns what the word that
         begins with `text` can be."""
+        if callable(argc):  # the decorator without its brackets would do nothing
+            raise TypeError('@server.cmd() is called: argc is a number or None, not %r' % (argc,))
+
         def decorate(function: Command) -> Command:
             name = function.__name__
             self.add_cmd_method(name if no_replace else name.replace('_', ' '), function, argc, complete)
@@ -53,7 +57,7 @@ class Commands:
         return sorted(' '.join(words) for words in list(self._commands))
 
     def run_command(self, line: str) -> None:
-        """Runs a line as it was typed. Raises nothing but SystemExit and KeyboardInterrupt."""
+        """Runs a line as it was typed. Raises nothing but SystemExit, and on the main thread KeyboardInterrupt."""
         words = line.split()
         if not words or words[0].startswith('#'):
             return
@@ -68,7 +72,11 @@ class Commands:
             return
         try:
             entry.function(arguments)
-        except Exception as error:
+        except SystemExit:
+            raise
+        except BaseException as error:  # the prompt's thread goes on whatever it is
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
             report_error('command "%s"' % line.strip(), error)
 
     def _find(self, words: List[str]) -> Tuple[Words, Optional[_Entry]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+
 class _Writer(io.RawIOBase):
     """wfile: nothing of it is kept back, flush() has nothing to do. ConnectionError once the client has gone."""
 

@@ -16,6 +16,11 @@ Decorator = Callable[[Handler], Handler]
 METHODS = ('GET', 'POST', 'PUT', 'DELETE')
 
 
+def _check(middleware: Middleware) -> None:
+    if not callable(middleware):
+        raise TypeError('the middleware %r cannot be called' % (middleware,))
+
+
 class Routing:
     _engine: Engine
 
@@ -36,6 +41,9 @@ class Routing:
         self._engine.route(method.upper(), mask, kind, argc, called)
 
     def _decorator(self, method: str, mask: str, kind: str, argc: Optional[int]) -> Decorator:
+        if not isinstance(mask, str):  # the decorator without its brackets would do nothing
+            raise TypeError("a mask is a str, not %r: @server.%s_%s('/path')" % (mask, kind, method.lower()))
+
         def decorate(handler: Handler) -> Handler:
             self._route(method, mask, kind, handler, argc)
             return handler
@@ -45,12 +53,15 @@ class Routing:
 
     def middleware(self, function: Middleware) -> Decorator:
         """A decorator for one handler, below that of its route: asks `function` first."""
+        _check(function)
         return lambda handler: compose(handler, [function])
 
     @contextlib.contextmanager
     def middlewares(self, *functions: Middleware) -> Iterator[None]:
         """Handlers that are added within the context have these asked first, in their order, after those of the
         contexts around it."""
+        for function in functions:
+            _check(function)
         before = self._active
         self._active = [*before, *functions]
         try:
@@ -60,6 +71,7 @@ class Routing:
 
     def add_pre_middleware(self, function: Middleware) -> None:
         """Is asked before every handler, and before all their other middlewares."""
+        _check(function)
         self._before.append(function)
 
     # JSON: what the handler returns is dumped by json_dumps(); None is 404

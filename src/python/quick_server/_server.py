@@ -50,6 +50,7 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
 
     def __init__(self, server_address: Address, parallel: bool = True, thread_factory: Optional[ThreadFactory] = None,
                  token_handler: Any = None, worker_constructor: Any = None, soft_worker_death: bool = False) -> None:
+        server_address = _sockets.checked(server_address)
         _hand_over.hand_over()
         sys.audit('quicken.start')  # what comes before is run once for many runs, where there is quicken
         self._supervisor = _supervisor.connect()
@@ -84,6 +85,8 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     def socket(self, value: Socket) -> None:
         if self._is_serving:
             raise RuntimeError('the socket of a server cannot be exchanged while it serves')
+        if not isinstance(value, Socket):
+            raise TypeError('%r is no socket' % (value,))
         self._socket = value
 
     @property

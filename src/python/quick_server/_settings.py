@@ -11,6 +11,7 @@ from quick_server._engine import Engine
 
 ForEngine = Callable[['Settings', Any], Dict[str, Any]]
 
+
 class Setting:
     """An attribute with a default; `for_engine` makes of a value what the engine is told."""
 
@@ -36,13 +37,14 @@ def _flag(name: str) -> ForEngine:
     return lambda server, value: {name: bool(value)}
 
 
-def _number(name: str) -> ForEngine:
+def _number(name: str, for_engine: Optional[str] = None) -> ForEngine:
+    """for_engine: the engine's name for it; '': it is none of the engine's."""
     def convert(server: 'Settings', value: Any) -> Dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError('%s is a number, not %r' % (name, value))
         if not value >= 0:
             raise ValueError('%s is not %r' % (name, value))
-        return {name: value}
+        return {} if for_engine == '' else {for_engine or name: value}
     return convert
 
 
@@ -66,9 +68,9 @@ class Settings:
     directory_listing = Setting(False, _flag('directory_listing'))
     compress = Setting(True, _flag('compress'))                      # gzip where the client takes it and it pays
     max_age = Setting(0, _number('max_age'))                         # seconds, in Cache-Control
-    max_file_size = Setting(50 << 20, _number('max_body'))           # bytes of a request's body; 413 beyond
-    max_chunk_size = Setting(10 << 20)                               # bytes of a worker's result in one piece
-    shutdown_latency = Setting(0.1)                                  # seconds that answers have at the end
+    max_file_size = Setting(50 << 20, _number('max_file_size', 'max_body'))  # bytes of a request's body; 413 beyond
+    max_chunk_size = Setting(10 << 20, _number('max_chunk_size', ''))        # bytes of a worker's result in one piece
+    shutdown_latency = Setting(0.1, _number('shutdown_latency', ''))         # seconds that answers have at the end
     no_command_loop = Setting(False)
     history_file = Setting('.cmd_history')                           # of the prompt; relative to base_path
     prompt = Setting('> ')

@@ -14,6 +14,8 @@ _hooks = []  # type: List[Callable[[], Any]]
 def add_shutdown_hook(function: Callable[[], Any]) -> None:
     """Has `function` called, without arguments, at SIGINT and SIGTERM after setup_shutdown(): the last one first.
     What it raises is logged."""
+    if not callable(function):
+        raise TypeError('the shutdown hook %r cannot be called' % (function,))
     _hooks.append(function)
 
 

@@ -61,7 +61,8 @@ class Supervisor:
             if answer is _GONE:
                 self._answers.put((_GONE, []))  # for the next one
         if 'errno' in answer:
-            raise OSError(answer['errno'], answer.get('error') or os.strerror(answer['errno']))
+            text = answer.get('error') or os.strerror(answer['errno'])
+            raise OSError(answer['errno'], '%s: cannot listen at %s:%d' % (text, address or '*', port))
         if not fds:
             raise ConnectionError('the supervisor has given no socket for port %d' % port)
         return socket.socket(fileno=fds[0])
@@ -69,7 +70,7 @@ class Supervisor:
     def serving(self, server: 'QuickServer') -> None:
         """The server is about to serve: its predecessor drains from now on."""
         self._servers.append(server)
-        self._say({'do': 'serving', 'prompt': server.prompt, 'history': server.absolute(server.history_file),
+        self._say({'do': 'serving', 'prompt': str(server.prompt), 'history': server.absolute(server.history_file),
                    'commands': server.command_names(), 'prompts': not server.no_command_loop,
                    'script': _modules.script(), 'shutdown_latency': server.shutdown_latency,
                    'drain_timeout': server.drain_timeout})

@@ -99,6 +99,9 @@ class WorkerMethods:
         or worker_request(); what it returns is dumped as JSON. cache_id(payload): what names the result in
         server.cache (None: this one is not cached). isolate: it computes in a fork of this process, which a stop
         kills; nothing that it changes in memory is seen here, and caches and tokens are empty there."""
+        if not isinstance(mask, str):  # the decorator without its brackets would do nothing
+            raise TypeError("a mask is a str, not %r: @server.json_worker('/path')" % (mask,))
+
         def decorate(function: Function) -> Function:
             self.add_json_worker_mask(mask, function, cache_id, cache_method, cache_section, isolate)
             return function
