@@ -22,6 +22,13 @@ constexpr std::size_t k_max_files = 20000;  // a program of that many modules is
 constexpr std::uint32_t k_mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |
                                  IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
 
+/// ns since the epoch; 0: it is not there. Of the inode, so that a file put in another one's place counts.
+std::int64_t changed_at(const std::string& path) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) return 0;
+    return status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec;
+}
+
 }  // namespace
 
 Edits::Edits(Loop& loop, std::function<void(const std::string&)> edited)
@@ -36,16 +43,19 @@ Edits::Signature Edits::look(const std::string& path) {
     return {status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_size, status.st_ino};
 }
 
-bool Edits::watch(const std::string& path) {
+bool Edits::watch(const std::string& path, std::int64_t since) {
     std::error_code lost;  // the working directory, if it has been removed
     const std::filesystem::path absolute = std::filesystem::absolute(path, lost).lexically_normal();
     if (lost) return false;
     if (files_.contains(absolute)) return true;
     std::error_code missing;
     const auto meant = std::filesystem::weakly_canonical(absolute, missing);
-    if (!missing && meant != absolute) watch(meant);  // a link's file is edited where it is
+    if (!missing && meant != absolute) watch(meant, since);  // a link's file is edited where it is
     if (files_.size() >= k_max_files || !watch_directory(absolute.parent_path())) return false;
-    files_[absolute] = look(absolute);
+    const Signature now = look(absolute);
+    const bool is_edited = since > 0 && changed_at(absolute) > since;
+    files_[absolute] = is_edited ? Signature{} : now;
+    if (is_edited) quiet_ = loop_.after(k_quiet, [this] { compare(); });
     return true;
 }
 

@@ -28,8 +28,10 @@ class Edits {
     Edits& operator=(const Edits&) = delete;
 
     /// From now on, too. Paths that are not absolute are of the working directory. False if it, or its
-    /// directory, cannot be watched: there are too many, or it does not exist.
-    bool watch(const std::string& path);
+    /// directory, cannot be watched: there are too many, or it does not exist. One that is new here and has
+    /// changed after `since` (ns since the epoch, of the clock that files have, CLOCK_REALTIME_COARSE; 0:
+    /// never) has been edited.
+    bool watch(const std::string& path, std::int64_t since = 0);
 
  private:
     /// What an edit changes.

@@ -17,7 +17,8 @@
 //        loop. drain_timeout (optional, seconds): how long it may take to drain later; it is killed 5 s after
 //        that.
 //  {"do":"watch","files":[…]}                 files whose change is a reason to start anew (its modules); may
-//  come often, adds
+//  come often, adds. "since": ns since the epoch, of CLOCK_REALTIME_COARSE; those that have changed
+//  later were edited after they had been loaded
 //  {"do":"words","id":7,"words":[…]}          answer to complete
 //  {"do":"ran","id":8}                        the command is done: the prompt may come back
 //  {"do":"activity","answering":0,"connections":2,"seconds_idle":3.5,"requests":10,"workers":0}   answer to

@@ -80,7 +80,7 @@ void Supervisor::changed() {
 // Starting
 
 void Supervisor::start() {
-    if (options_.www.empty()) watch_file(script_);
+    if (options_.www.empty()) watch_file(script_, 0);
     current_ = start_process();
 }
 
@@ -94,8 +94,8 @@ Supervisor::Process Supervisor::start_process() {
     return process;
 }
 
-void Supervisor::watch_file(const std::string& path) {
-    if (!options_.reload || edits_.watch(path) || blind_) return;
+void Supervisor::watch_file(const std::string& path, std::int64_t since) {
+    if (!options_.reload || edits_.watch(path, since) || blind_) return;
     blind_ = true;
     voice_.say("{} cannot be watched; type restart after an edit", path);
 }
@@ -168,8 +168,10 @@ void Supervisor::listen(ScriptProcess& process, const json& message) {
 void Supervisor::watch(const json& message) {
     const auto files = message.find("files");
     if (files == message.end() || !files->is_array()) return;
+    const json since = message.value("since", json(0));
+    if (!since.is_number_integer()) return;
     for (const json& file : *files) {
-        if (file.is_string()) watch_file(file.get<std::string>());
+        if (file.is_string()) watch_file(file.get<std::string>(), since.get<std::int64_t>());
     }
 }
 

@@ -84,7 +84,7 @@ class Supervisor {
     void said(ScriptProcess& process, const nlohmann::json& message);
     void listen(ScriptProcess& process, const nlohmann::json& message);
     void watch(const nlohmann::json& message);
-    void watch_file(const std::string& path);
+    void watch_file(const std::string& path, std::int64_t since);
     void serving(ScriptProcess& process, const nlohmann::json& message);
     void hand_over();
     void drain(Process predecessor, int socket);

@@ -106,6 +106,14 @@ class Live(serving.Case):
         self.assertEqual([], [error for asker in askers for error in asker.errors])
         self.assertTrue(all(asker.asked > 5 for asker in askers), [asker.asked for asker in askers])
 
+    def test_edit_before_it_serves(self):
+        """Between the import of a module and the first request: the module is not yet among those that are watched."""
+        text = TEXT.format(port=0).replace("server.serve_forever()", "import time; time.sleep(1); server.serve_forever()")
+        site = self.script(text, head="", served=True)
+        self.put_version(7)
+        found = harness.wait_until(lambda: json.loads(site.ask("/version").body)[0] == 7, 20)
+        self.assertTrue(found, site.log)
+
     def test_broken_edit(self):
         """The old code goes on serving, and what is wrong is shown; the next good edit is served."""
         pid = self.version()[1]

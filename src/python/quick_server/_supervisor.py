@@ -18,6 +18,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
 from quick_server import _modules
@@ -30,6 +31,7 @@ SETTINGS = 'QUICKEN_SERVE_SETTINGS'
 PYTHONPATH = 'QUICKEN_SERVE_PYTHONPATH'
 PACKET = 64 << 10       # bytes
 _LIST = 32 << 10        # bytes of names in one message
+_FILE_CLOCK = 5         # CLOCK_REALTIME_COARSE (time.h), by which files have their times
 _LOOK_INTERVAL = 1.0    # seconds between looks for modules that have been imported
 
 Message = Dict[str, Any]
@@ -47,6 +49,7 @@ class Supervisor:
         self._listening = threading.Lock()
         self._servers = []  # type: List[QuickServer]
         self._watched = set()  # type: Set[str]
+        self._began = 0  # ns since the epoch: when it was first asked for a socket
         self._modules = 0
         os.register_at_fork(after_in_child=self._socket.close)
         threading.Thread(target=self._receive, name='quick_server supervisor', daemon=True).start()
@@ -56,6 +59,7 @@ class Supervisor:
     def listen(self, address: str, port: int) -> socket.socket:
         """The listening socket for that. OSError as bind(2) has it, or if there is no supervisor any more."""
         with self._listening:
+            self._began = self._began or time.clock_gettime_ns(_FILE_CLOCK)
             self._say({'do': 'listen', 'address': address, 'port': port})
             answer, fds = self._answers.get()
             if answer is _GONE:
@@ -74,7 +78,7 @@ class Supervisor:
                    'commands': server.command_names(), 'prompts': not server.no_command_loop,
                    'script': _modules.script(), 'shutdown_latency': server.shutdown_latency,
                    'drain_timeout': server.drain_timeout})
-        self._watch()
+        self._watch(self._began)
 
     def left(self, server: 'QuickServer', by_itself: bool, restart: bool) -> None:
         """serve_forever() has been left."""
@@ -95,8 +99,11 @@ class Supervisor:
         except OSError:
             pass  # it has gone, which _receive() sees as well
 
-    def _watch(self) -> None:
-        """Tells of own files that it has not been told of. One thread at a time: serving(), then the receiver."""
+    def _watch(self, since: int = 0) -> None:
+        """Tells of own files that it has not been told of. One thread at a time: serving(), then the receiver.
+
+        since: ns since the epoch; files that have changed later were edited after they had been loaded. 0: not known.
+        """
         self._modules = len(sys.modules)
         fresh, size = [], 0  # type: List[str], int
         for file in sorted(_modules.own_files() - self._watched):
@@ -104,10 +111,10 @@ class Supervisor:
             fresh.append(file)
             size += len(file.encode('utf-8', 'surrogateescape')) * 6  # at most, as JSON
             if size > _LIST:
-                self._say({'do': 'watch', 'files': fresh})
+                self._say({'do': 'watch', 'files': fresh, 'since': since})
                 fresh, size = [], 0
         if fresh:
-            self._say({'do': 'watch', 'files': fresh})
+            self._say({'do': 'watch', 'files': fresh, 'since': since})
 
     # What it says to the script
 
