@@ -268,7 +268,7 @@ class Server:
     def command(self, program, values):
         if program == "http_echo":
             words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
-            return [os.path.join(harness.PREFIX, "bin", "http_echo"), *words]
+            return [os.path.join(os.environ.get("QUICKEN_BUILD") or harness.PREFIX, "bin", "http_echo"), *words]
         return [os.path.join(harness.PREFIX, "libexec", "quicken", "quicken-www"), "--www", self.directory.name,
                 "-a", "127.0.0.1", "-p", "0"]
 
