@@ -10,7 +10,9 @@
 
 #include <systemd/sd-bus.h>
 
+#include <cerrno>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +34,20 @@ struct Release {
 using Bus = std::unique_ptr<sd_bus, Release>;
 using Message = std::unique_ptr<sd_bus_message, Release>;
 using Slot = std::unique_ptr<sd_bus_slot, Release>;
+
+/// A callback of an object: no exception passes through sd-bus, it becomes the error of the call.
+template <auto Function>
+struct Guarded;
+template <typename... Arguments, int (*Function)(Arguments...)>
+struct Guarded<Function> {
+    static int call(Arguments... arguments) noexcept {
+        try {
+            return Function(arguments...);
+        } catch (const std::exception&) {
+            return -EIO;
+        }
+    }
+};
 
 /// Owns the text of an sd_bus_error that a call fills in.
 class ErrorReply {

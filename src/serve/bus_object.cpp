@@ -105,19 +105,7 @@ int call_status(sd_bus_message* message, void* data, sd_bus_error*) {
     return sd_bus_reply_method_return(message, "s", object(data).status().c_str());
 }
 
-/// No exception passes through sd-bus: it becomes the error of the call.
-template <auto Function>
-struct Guarded;
-template <typename... Arguments, int (*Function)(Arguments...)>
-struct Guarded<Function> {
-    static int call(Arguments... arguments) noexcept {
-        try {
-            return Function(arguments...);
-        } catch (const std::exception&) {
-            return -EIO;
-        }
-    }
-};
+using bus::Guarded;
 
 const sd_bus_vtable k_vtable[] = {
     SD_BUS_VTABLE_START(0),

@@ -113,19 +113,7 @@ int call_explain(sd_bus_message* message, void* data, sd_bus_error*) {
     return sd_bus_reply_method_return(message, "s", explain(control(data).supervisor()).c_str());
 }
 
-/// No exception passes through sd-bus: it becomes the error of the call.
-template <auto Function>
-struct Guarded;
-template <typename... Arguments, int (*Function)(Arguments...)>
-struct Guarded<Function> {
-    static int call(Arguments... arguments) noexcept {
-        try {
-            return Function(arguments...);
-        } catch (const std::exception&) {
-            return -EIO;
-        }
-    }
-};
+using bus::Guarded;
 
 // clang-format off
 const sd_bus_vtable k_vtable[] = {
