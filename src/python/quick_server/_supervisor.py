@@ -58,6 +58,7 @@ class Supervisor:
         self._servers = []  # type: List[QuickServer]
         self._watched = set()  # type: Set[str]
         self._began = 0  # ns since the epoch: when it was first asked for a socket
+        self._looking = threading.Lock()
         self._modules = 0
         os.register_at_fork(after_in_child=self._socket.close)
         threading.Thread(target=self._receive, name='quick_server supervisor', daemon=True).start()
@@ -86,7 +87,7 @@ class Supervisor:
                    'commands': server.command_names(), 'prompts': not server.no_command_loop,
                    'script': _modules.script(), 'shutdown_latency': server.shutdown_latency,
                    'drain_timeout': server.drain_timeout})
-        self._watch(self._began)
+        self._watch()
 
     def left(self, server: 'QuickServer', by_itself: bool, restart: bool) -> None:
         """serve_forever() has been left."""
@@ -107,22 +108,25 @@ class Supervisor:
         except OSError:
             pass  # it has gone, which _receive() sees as well
 
-    def _watch(self, since: int = 0) -> None:
-        """Tells of own files that it has not been told of. One thread at a time: serving(), then the receiver.
+    def _watch(self) -> None:
+        """Tells of own files that it has not been told of.
 
-        since: ns since the epoch; files that have changed later were edited after they had been loaded. 0: not known.
+        Those of the first look have been loaded before the first socket was asked for, as a rule: what has changed
+        since then has been edited. Whichever thread comes first looks first, serving() or the receiver.
         """
-        self._modules = len(sys.modules)
-        fresh, size = [], 0  # type: List[str], int
-        for file in sorted(_modules.own_files() - self._watched):
-            self._watched.add(file)
-            fresh.append(file)
-            size += len(file.encode('utf-8', 'surrogateescape')) * 6  # at most, as JSON
-            if size > _LIST:
+        with self._looking:
+            since = 0 if self._watched else self._began
+            self._modules = len(sys.modules)
+            fresh, size = [], 0  # type: List[str], int
+            for file in sorted(_modules.own_files() - self._watched):
+                self._watched.add(file)
+                fresh.append(file)
+                size += len(file.encode('utf-8', 'surrogateescape')) * 6  # at most, as JSON
+                if size > _LIST:
+                    self._say({'do': 'watch', 'files': fresh, 'since': since})
+                    fresh, size = [], 0
+            if fresh:
                 self._say({'do': 'watch', 'files': fresh, 'since': since})
-                fresh, size = [], 0
-        if fresh:
-            self._say({'do': 'watch', 'files': fresh, 'since': since})
 
     # What it says to the script
 
