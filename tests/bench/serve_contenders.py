@@ -1,5 +1,6 @@
 """The servers that are compared, each on a free port, in a scratch directory; stop() ends all of their processes."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -188,9 +189,19 @@ def script(prefix, directory):
     return contender
 
 
-def start_worker(contender, seconds):
-    """A worker that computes in the script's process for so long."""
-    body = json.dumps({"action": "start", "token": None, "payload": {"seconds": seconds}})
-    status, answer = contender.request("POST", "/work", body)
-    if status != 200 or not json.loads(answer)["continue"]:
+@contextlib.contextmanager
+def computing(contender, seconds):
+    """One worker computes in the script's process meanwhile, and for so long at most."""
+    token = ask_worker(contender, {"action": "start", "token": None, "payload": {"seconds": seconds}})["token"]
+    try:
+        yield
+    finally:
+        ask_worker(contender, {"action": "stop", "token": token})
+
+
+def ask_worker(contender, question):
+    status, answer = contender.request("POST", "/work", json.dumps(question))
+    answer = json.loads(answer) if status == 200 else {}
+    if answer.get("continue") != (question["action"] == "start"):
         raise BenchError(f"no worker: {status} {answer}")
+    return answer
