@@ -233,6 +233,7 @@ void Supervisor::send_held_back() {
         if (each.complete()) each.reply(wire::ReplyKind::retry, 0, {});
     }
     held_.clear();
+    update_idle_timer();
 }
 
 void Supervisor::refuse_held(const std::string& reason) {
@@ -240,6 +241,7 @@ void Supervisor::refuse_held(const std::string& reason) {
         if (each.complete()) each.reply(wire::ReplyKind::refused, 0, reason);
     }
     held_.clear();
+    update_idle_timer();
 }
 
 void Supervisor::refused(Variant& variant, const std::string& reason, bool passing) {

@@ -40,6 +40,12 @@ class Idle:
                         "the server is still there")
         self.run_one("again")
 
+    def test_ends_after_a_refusal(self):
+        chooser = self.bed.write("python3", f'#!/bin/sh\nexec {harness.PYTHON} "$@"\n', 0o755)
+        result = self.bed.quick([self.script, "first"], python=chooser)
+        self.assertEqual((0, b"first"), (result.status, result.stdout.split()[0]), result)
+        self.assertTrue(harness.wait_until(lambda: not self.bed.processes()), "the server is still there")
+
     def test_does_not_end_while_a_command_runs(self):
         script = self.bed.write("long.py", "import time\nif __name__ == '__main__':\n"
                                            "    time.sleep(0.6)\n    print('done')\n")
