@@ -199,6 +199,7 @@ void Connection::detach() {
     Core::Counts& counts = core_.counts();
     Core::increase(counts.answering, ~std::uint64_t{0});
     counts.last.store(Core::now(), std::memory_order_relaxed);
+    core_.tell_if_due();
     if (orphan_) core_.keep(std::move(orphan_));
 }
 

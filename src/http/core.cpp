@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "common/error.hpp"
 #include "http/connection.hpp"
@@ -37,6 +38,19 @@ Core::~Core() = default;
 void Core::increase(std::atomic<std::uint64_t>& count, std::uint64_t by) {
     // Written by the loop's thread alone.
     count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+void Core::tell_after(std::uint64_t requests, std::function<void()> tell) {
+    told_after_ = requests;
+    tell_ = std::move(tell);
+    tell_if_due();
+}
+
+void Core::tell_if_due() {
+    const std::uint64_t answering = counts_.answering.load(std::memory_order_relaxed);
+    if (counts_.requests.load(std::memory_order_relaxed) - answering < told_after_) return;
+    told_after_ = ~std::uint64_t{0};
+    std::exchange(tell_, nullptr)();
 }
 
 Ticks Core::now() {

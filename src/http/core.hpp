@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -95,6 +96,9 @@ class Core : public std::enable_shared_from_this<Core> {
     };
     static void increase(std::atomic<std::uint64_t>& count, std::uint64_t by);
     Counts& counts() { return counts_; }
+    /// Calls once when so many requests have ended; of two such the later one is meant.
+    void tell_after(std::uint64_t requests, std::function<void()> tell);
+    void tell_if_due();
     const Counts& counts() const { return counts_; }
 
  private:
@@ -123,6 +127,8 @@ class Core : public std::enable_shared_from_this<Core> {
     std::int64_t date_second_ = -1;
     std::string date_;
     Counts counts_;
+    std::uint64_t told_after_ = ~std::uint64_t{0};
+    std::function<void()> tell_;
 };
 
 }  // namespace quicken::http

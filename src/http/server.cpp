@@ -110,6 +110,12 @@ Server::Activity Server::activity() const {
             counts.requests.load(std::memory_order_relaxed)};
 }
 
+void Server::tell_after(std::uint64_t requests, std::function<void()> tell) {
+    post([core = impl_->core.get(), requests, tell = std::move(tell)]() mutable {
+        core->tell_after(requests, std::move(tell));
+    });
+}
+
 void Server::abandon() {
     impl_->abandoned = true;
     impl_->core->abandon();

@@ -74,6 +74,9 @@ class Server {
         std::uint64_t requests;  // so far
     };
     Activity activity() const;  // any thread
+    /// Any thread: calls once, on the loop's, when so many requests have ended since the start. A later call
+    /// takes the place of this one.
+    void tell_after(std::uint64_t requests, std::function<void()> tell);
 
     /// In the child of a fork: closes its descriptors without a word to any peer.
     void abandon();

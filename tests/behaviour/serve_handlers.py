@@ -3,6 +3,7 @@
 The client is told, the log says where, and the next request is answered as if nothing had been.
 """
 
+import http.client
 import os
 import re
 import sys
@@ -363,6 +364,74 @@ class Unusual:
             serve()
             """)
         self.assertEqual("RuntimeError: the server serves already", message_of(site.ask("/serve")))
+
+
+@serving.both_ways
+class OneByOne:
+    """handle_request(): scripts that have a loop of their own."""
+
+    LOOP = """
+        import threading
+        server.suppress_noise = True
+        server.add_text_get_mask('/thread', lambda req, args: threading.current_thread().name)
+        print('port', server.server_port, flush=True)
+        while not server.done:
+            server.handle_request()
+            print('answered', flush=True)
+        server.server_close()
+        """
+
+    def test_a_loop(self):
+        """It waits once for each request, on connections that stay and on new ones; `done` ends it."""
+        site = self.script(self.LOOP.replace("while", "server.add_text_get_mask('/end', lambda req, args:"
+                                             " setattr(server, 'done', True) or 'ended')\n        while", 1))
+        connection = http.client.HTTPConnection("localhost", site.port, timeout=15)
+        for _ in range(50):
+            connection.request("GET", "/thread")
+            self.assertEqual(200, serving.Answer(connection.getresponse()).status)
+            self.assertEqual(200, site.ask("/thread").status)
+        connection.close()
+        self.assertEqual("ended", site.ask("/end").text)
+        self.assertEqual(0, site.end(), site.log)
+        self.assertIn(site.lines.count("answered"), (100, 101), site.lines)
+
+    def test_one_and_no_more(self):
+        """As what waits for a browser's answer does. The script's end is the server's."""
+        site = self.script("""
+            got = []
+            server.add_text_get_mask('/code', lambda req, args: got.append(args['query']['code']) or 'thanks')
+            print('port', server.server_port, flush=True)
+            server.handle_request()
+            print('got', *got)
+            """)
+        self.assertEqual("thanks", site.ask("/code?code=5").text)
+        self.assertEqual(0, site.end(), site.log)
+        self.assertEqual("got 5", site.lines[-1])
+        self.assertRaises(ConnectionRefusedError, site.ask, "/code?code=6")
+
+    def test_timeout(self):
+        site = self.script("""
+            server.timeout = 0.05
+            server.handle_timeout = lambda: print('in vain', flush=True)
+            for _ in range(3):
+                server.handle_request()
+            server.add_text_get_mask('/text', lambda req, args: 'served')
+            serve()
+            """)
+        self.assertEqual("served", site.ask("/text").text)
+        self.assertEqual(["in vain"] * 3, [line for line in site.lines if line == "in vain"])
+
+    def test_one_at_a_time(self):
+        """Is called by the thread that waits."""
+        site = self.script(self.LOOP, head=serving.HEAD.replace("0))", "0), parallel=False)"))
+        self.assertEqual(["MainThread"] * 3, [site.ask("/thread").text for _ in range(3)])
+
+    def test_from_a_handler(self):
+        """Closing the server there ends the loop."""
+        site = self.script("server.add_text_get_mask('/close', lambda req, args: server.server_close() or 'closed')\n" +
+                           harness.dedent(self.LOOP), head=serving.HEAD.replace("0))", "0), parallel=False)"))
+        self.assertEqual("closed", site.ask("/close").text)
+        self.assertEqual(0, site.end(), site.log)
 
 
 class Deaths(serving.Case):

@@ -69,7 +69,6 @@ Core::Core(Script& script)
                 [this](bool short_turns) { set_interval(short_turns); }}) {}
 
 void Core::start() {
-    serving_ = pthread_self();
     start_thread("log", [](Core& core) { core.log_.work(); });
     start_thread("clerk", [](Core& core) { core.threads_.clerk(); });
     threads_.start();
@@ -87,15 +86,25 @@ void Core::start_thread(const char* name, void (*body)(Core&)) {
         make_thread((std::string("quick_server ") + name).c_str(), shared_from_this(), body).release());
 }
 
-void Core::serve() {
-    threads_.serving([this] {
+bool Core::serve(std::uint64_t requests, double seconds) {
+    serving_ = pthread_self();
+    if (requests > 0) {
+        server().tell_after(requests, [self = weak_from_this(), requests] {
+            if (const auto core = self.lock()) {
+                core->ended_ = requests;
+                core->threads_.wake_serving();
+            }
+        });
+    }
+    const auto failed = [this] {
         if (!pending_) {
             return false;
         }
         const Ref exception = std::move(pending_);
         PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.get())), exception.get());
         return true;
-    });
+    };
+    return threads_.serving(failed, [this, requests] { return requests > 0 && ended_ >= requests; }, seconds);
 }
 
 void Core::finish() {

@@ -51,8 +51,9 @@ class Core final : public Handlers, public std::enable_shared_from_this<Core> {
 
     // With Python's lock, by the thread in serve().
     void start();
-    /// Until the loop has ended; throws Raised for what came up in this thread.
-    void serve();
+    /// Until the loop has ended (then true), or so many requests have ended since start(), or after so many
+    /// seconds (0, < 0: never), and may be called again then. Throws Raised for what came up in this thread.
+    bool serve(std::uint64_t requests, double seconds);
     void finish();
 
     /// Any thread.
@@ -106,6 +107,7 @@ class Core final : public Handlers, public std::enable_shared_from_this<Core> {
     Ref usual_interval_;
     Ref pending_;  // exception for serve()
     pthread_t serving_{};
+    std::atomic<std::uint64_t> ended_{0};  // requests, when it was last told so
 };
 
 /// Says on sys.stderr what Python's error is, and clears it.

@@ -30,7 +30,8 @@ struct Engine {
     std::vector<Fd> predecessors;  // until serve()
     std::shared_ptr<Core> core;    // while it serves
     int busy = 0;
-    bool stopped = false;  // before serve()
+    bool stopped = false;   // before serve()
+    bool attended = false;  // a thread is in serve()
 };
 
 struct Object {
@@ -269,9 +270,6 @@ PyObject* listen(PyObject* self, PyObject* arguments, PyObject* keywords) {
 /// Until the core is the engine's, Python's lock is not let go: what other threads say comes before or
 /// after, and is not lost. Starting threads lets it go.
 void begin_serving(Engine& engine) {
-    if (engine.core != nullptr) {
-        raise(PyExc_RuntimeError, "the engine serves already");
-    }
     auto core = std::make_shared<Core>(engine.script);
     core->set(engine.config);
     for (const Listener& listener : engine.listeners) {
@@ -308,22 +306,51 @@ void end_serving(Engine& engine) {
     PyErr_Restore(type, value, trace);
 }
 
-PyObject* serve(PyObject* self, PyObject*) {
+/// A thread is in serve().
+class Attendance {
+ public:
+    explicit Attendance(Engine& engine) : engine_(engine) { engine_.attended = true; }
+    ~Attendance() { engine_.attended = false; }
+    Attendance(const Attendance&) = delete;
+    Attendance& operator=(const Attendance&) = delete;
+
+ private:
+    Engine& engine_;
+};
+
+/// A return that leaves the core is one after which it serves on, without this thread.
+PyObject* serve(PyObject* self, PyObject* arguments, PyObject* keywords) {
+    const char* names[] = {"requests", "seconds", nullptr};
+    unsigned long long requests = 0;
+    double seconds = -1;
+    if (PyArg_ParseTupleAndKeywords(arguments, keywords, "|Kd", const_cast<char**>(names), &requests,
+                                    &seconds) == 0) {
+        return nullptr;
+    }
     return method([&] {
         Engine& engine = of(self);
-        if (std::exchange(engine.stopped, false)) {
-            return none();
+        if (engine.attended) {
+            raise(PyExc_RuntimeError, "the engine serves already");
         }
-        begin_serving(engine);
-        const std::shared_ptr<Core> core = engine.core;
+        if (std::exchange(engine.stopped, false)) {
+            return PyBool_FromLong(1);
+        }
+        const Attendance attendance(engine);
+        bool over = true;
         try {
-            core->serve();
+            if (engine.core == nullptr) {
+                begin_serving(engine);
+            }
+            const std::shared_ptr<Core> core = engine.core;
+            over = core->serve(requests, seconds);
         } catch (const Raised&) {
             end_serving(engine);
             throw;
         }
-        end_serving(engine);
-        return none();
+        if (over) {
+            end_serving(engine);
+        }
+        return PyBool_FromLong(over ? 1 : 0);
     });
 }
 
@@ -407,6 +434,7 @@ void abandon(Engine& engine) {
     if (engine.core != nullptr) {
         engine.core->abandon();
         engine.listeners.clear();
+        engine.attended = false;
         (void)new std::shared_ptr<Core>(std::move(engine.core));
     }
 }
@@ -440,7 +468,7 @@ PyMethodDef g_methods[] = {
     {"set_fallback", set_fallback, METH_O,
      "set_fallback(hook): asked for a file where there is nothing else."},
     {"listen", with_keywords(listen), METH_VARARGS | METH_KEYWORDS, "listen(fd, ssl_context=None)"},
-    {"serve", serve, METH_NOARGS, "Serves until stop() or until drained."},
+    {"serve", with_keywords(serve), METH_VARARGS | METH_KEYWORDS, "serve(requests=0, seconds=-1.0)"},
     {"stop", with_keywords(stop), METH_VARARGS | METH_KEYWORDS, "stop(latency=0.0)"},
     {"drain", drain, METH_O, "drain(successor): hands connections over and ends."},
     {"adopt", adopt, METH_O, "adopt(predecessor): takes connections over."},

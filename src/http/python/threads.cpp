@@ -22,6 +22,7 @@ constexpr size_t k_kept = 2;             // spares that stay for good
 constexpr milliseconds k_spare_life{5000};
 constexpr milliseconds k_tick{1};        // the monitor's
 constexpr int k_quiet_ticks = 20;        // without a call, until the monitor sleeps
+constexpr double k_longest_wait = 1e9;   // seconds, of serving()
 constexpr milliseconds k_restore{1000};  // without slow calls, until the switch interval is the usual one
 
 enum Phase : std::uint64_t { idle = 0, running = 1, detaching = 2, detached = 3 };
@@ -379,7 +380,11 @@ std::shared_ptr<Work> Threads::next_serving() {
     return work;
 }
 
-void Threads::wait_event() {
+void Threads::wake_serving() {
+    eventfd_write(event_.get(), 1);
+}
+
+void Threads::wait_event(std::optional<std::chrono::nanoseconds> limit) {
     // A signal between the look at Python's flags and the wait would be slept over: so it comes in ppoll(2).
     sigset_t all;
     sigset_t before;
@@ -388,7 +393,9 @@ void Threads::wait_event() {
     if (PyErr_CheckSignals() == 0) {
         unlocked([&] {
             pollfd wanted{event_.get(), POLLIN, 0};
-            ::ppoll(&wanted, 1, nullptr, &before);
+            const std::int64_t left = std::max<std::int64_t>(limit ? limit->count() : 0, 0);
+            const timespec time{left / 1'000'000'000, left % 1'000'000'000};
+            ::ppoll(&wanted, 1, limit ? &time : nullptr, &before);
             eventfd_t count = 0;
             eventfd_read(event_.get(), &count);
         });
@@ -396,7 +403,12 @@ void Threads::wait_event() {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void Threads::serving(const std::function<bool()>& failed) {
+bool Threads::serving(const std::function<bool()>& failed, const std::function<bool()>& enough,
+                      double seconds) {
+    using std::chrono::steady_clock;
+    const auto begin = steady_clock::now();
+    const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(
+        std::chrono::duration<double>(std::min(seconds, k_longest_wait)));
     for (;;) {
         while (std::shared_ptr<Work> work = next_serving()) {
             work->run();
@@ -405,10 +417,14 @@ void Threads::serving(const std::function<bool()>& failed) {
                 throw Raised{};
             }
         }
-        if (loop_ended_) {
-            return;
+        if (loop_ended_ || enough()) {
+            return loop_ended_;
         }
-        wait_event();
+        const std::chrono::nanoseconds left = time - (steady_clock::now() - begin);
+        if (seconds >= 0 && left.count() <= 0) {
+            return false;
+        }
+        wait_event(seconds < 0 ? std::nullopt : std::make_optional(left));
         if (PyErr_Occurred() != nullptr || PyErr_CheckSignals() != 0) {
             throw Raised{};
         }

@@ -50,6 +50,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -57,6 +58,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -104,9 +106,11 @@ class Threads {
     void leave_loop();
     void add_busy(int delta);
 
-    /// The thread in Engine.serve(): handles signals and runs calls until the loop has ended. With Python's
+    /// The thread in Engine.serve(): handles signals and runs calls until the loop has ended (then true), or
+    /// there is enough, which it looks at when woken, or for so many seconds (< 0: no limit). With Python's
     /// lock. Throws Raised for what a signal handler raised; `failed` says that a call left an error behind.
-    void serving(const std::function<bool()>& failed);
+    bool serving(const std::function<bool()>& failed, const std::function<bool()>& enough, double seconds);
+    void wake_serving();
     /// After the loop has ended: no more calls, spares end. Waits for all threads but those in handlers.
     /// With Python's lock. False: some are.
     bool finish();
@@ -150,7 +154,7 @@ class Threads {
     void monitor_sleep(const Runner* runner, std::uint64_t word, std::uint64_t turn);
     void wake_monitor();
     std::shared_ptr<Work> next_serving();
-    void wait_event();
+    void wait_event(std::optional<std::chrono::nanoseconds> limit);
     void end_loop();
     bool clerk_waits(std::unique_lock<std::mutex>& lock);
 

@@ -8,6 +8,7 @@ engine has drained. `done` may be set on any thread at any time: a stop() that c
 the engine.
 """
 
+import atexit
 import os
 import re
 import sys
@@ -48,6 +49,8 @@ def _abandon_after_fork(server: 'QuickServer') -> None:
 class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     """Listens from its creation on, serves in serve_forever(). OSError if it cannot listen."""
 
+    timeout = None  # type: Optional[float]  # seconds, of handle_request()
+
     def __init__(self, server_address: Address, parallel: bool = True, thread_factory: Optional[ThreadFactory] = None,
                  token_handler: Any = None, worker_constructor: Any = None, soft_worker_death: bool = False) -> None:
         server_address = _sockets.checked(server_address)
@@ -57,6 +60,9 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         self._stop_lock = threading.Lock()
         self._is_done = self._is_serving = self._has_successor = self._restarts = False
         self._parked = None  # type: Optional[Socket]
+        self._attends = False  # handle_request() has begun to serve
+        self._attendant = 0    # the thread that may go on with it; 0: it does
+        self._handled = 0      # requests that handle_request() has waited for
         self._invalid_paths = frozenset()  # type: FrozenSet[str]
         self.thread_factory = thread_factory or threading.Thread
         request_type = type('QuickServerRequestHandler', (QuickServerRequestHandler,), {'server': self})
@@ -108,7 +114,10 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
 
     def serve_forever(self, poll_interval: Optional[float] = None) -> None:
         """Serves until `done` is True or CTRL-C is pressed. May be called once. `poll_interval` has no meaning."""
-        self._begin_serving()
+        if self._attends:
+            self._leave_attendance()
+        else:
+            self._begin_serving()
         try:
             while not self.done:
                 self._engine.serve()
@@ -121,6 +130,48 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
             raise
         finally:
             self._end_serving()
+
+    def handle_request(self) -> None:
+        """Waits until one more request has been answered, `timeout` seconds at most: then it calls handle_timeout().
+
+        The server serves on between two calls and until it is closed, so that no connection is lost; only what is called
+        one at a time (parallel=False) waits for the next call. At the script's end it is closed. After `done` there is
+        nothing to wait for. The first call's thread is the one for all."""
+        if not self._attends:
+            if self.done:
+                return
+            self._begin_serving()
+            self._attends = True
+            atexit.register(self.server_close)
+        self._attend(self._handled + 1, -1 if self.timeout is None else max(0, self.timeout))
+        activity = self._engine.activity()
+        if not self._attends:
+            return
+        if activity['requests'] - activity['answering'] > self._handled:
+            self._handled += 1
+        else:
+            self.handle_timeout()
+
+    def _attend(self, requests: int, seconds: float) -> None:
+        """Engine.serve() for handle_request(), and what is to be done once it serves no more."""
+        ends, self._attendant = True, 0
+        try:
+            ends = self._engine.serve(requests, seconds) and not self._has_parked()
+        except Exception:
+            _restart.note_failure()
+            raise
+        finally:
+            self._attendant = threading.get_ident()
+            if ends:
+                self._leave_attendance()
+                self._end_serving()
+
+    def _leave_attendance(self) -> None:
+        self._attends = False
+        atexit.unregister(self.server_close)
+
+    def handle_timeout(self) -> None:
+        """For subclasses: handle_request() has waited in vain."""
 
     def _begin_serving(self) -> None:
         if self._socket.fileno() < 0:
@@ -170,8 +221,10 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         self.done = True
 
     def server_close(self) -> None:
-        """Stops listening. More than once does no harm."""
+        """Stops listening, and what handle_request() has begun. More than once does no harm."""
         self.done = True
+        if self._attends and threading.get_ident() == self._attendant:
+            self._attend(0, -1)
         self._socket.close()
 
     def __enter__(self) -> 'QuickServer':
