@@ -1,19 +1,12 @@
 #include "serve/bus_object.hpp"
 
 #include <fmt/format.h>
-#include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include <array>
-#include <cerrno>
 #include <climits>
-#include <cstring>
-#include <exception>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -123,16 +116,6 @@ const sd_bus_vtable k_vtable[] = {
     SD_BUS_VTABLE_END,
 };
 
-void check(int result, const char* attempt) {
-    if (result < 0) throw Error(attempt, "a D-Bus connection", -result);
-}
-
-bool is_ours(int socket) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
-
 std::string hash_of(const Supervisor& supervisor, const Options& options, int number) {
     std::string text = supervisor.script();
     for (const std::string& argument : options.arguments) text += '\0' + argument;
@@ -144,7 +127,10 @@ std::string hash_of(const Supervisor& supervisor, const Options& options, int nu
 }  // namespace
 
 BusObject::BusObject(Loop& loop, Supervisor& supervisor, const Options& options)
-    : loop_(loop), supervisor_(supervisor), options_(options) {
+    : loop_(loop),
+      supervisor_(supervisor),
+      options_(options),
+      object_(loop, {serve_bus::k_object, serve_bus::k_interface, k_vtable, this}) {
     listen();
 }
 
@@ -162,76 +148,15 @@ void BusObject::listen() {
         hash_ = hash_of(supervisor_, options_, number);
         const std::string path = directory.path() + "/" + hash_ + serve_bus::k_suffix;
         if (is_listening(path)) continue;
-        unlink(path.c_str());
-        if (!bind_to(path)) throw_errno("bind", path);
+        object_.listen(path);
         path_ = path;
-        acceptable_ = loop_.on_io(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_peer(); });
         return;
     }
     throw Error("there are too many of this script");
 }
 
-bool BusObject::bind_to(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) throw Error("bind", path, ENAMETOOLONG);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    listener_ = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!listener_) return false;
-    const mode_t before = umask(0177);
-    const int bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    umask(before);
-    return bound == 0 && ::listen(listener_.get(), SOMAXCONN) == 0;
-}
-
-void BusObject::accept_peer() {
-    Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket || !is_ours(socket.get())) return;
-    Peer peer;
-    sd_bus* raw = nullptr;
-    check(sd_bus_new(&raw), "make");
-    peer.bus.reset(raw);
-    sd_id128_t id{};
-    check(sd_id128_randomize(&id), "name");
-    check(sd_bus_set_fd(raw, socket.get(), socket.get()), "attach");
-    [[maybe_unused]] const int owned = socket.release();  // by sd-bus
-    check(sd_bus_set_server(raw, 1, id), "serve");
-    check(sd_bus_start(raw), "start");
-    serve(std::move(peer));
-}
-
-/// Keeps the connection until its other end goes.
-void BusObject::serve(Peer peer) {
-    sd_bus* raw = peer.bus.get();
-    check(sd_bus_attach_event(raw, loop_.get(), SD_EVENT_PRIORITY_NORMAL), "attach");
-    sd_bus_slot* slot = nullptr;
-    check(sd_bus_add_object_vtable(raw, &slot, serve_bus::k_object, serve_bus::k_interface, k_vtable, this),
-          "add the object to");
-    peer.object.reset(slot);
-    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
-                              "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
-          "watch");
-    peer.disconnected.reset(slot);
-    peers_.push_back(std::move(peer));
-}
-
-int BusObject::peer_gone(sd_bus_message* message, void* data, sd_bus_error*) {
-    auto& peers = object(data).peers_;
-    sd_bus* gone = sd_bus_message_get_bus(message);
-    // sd-bus holds a reference to the bus while it dispatches.
-    peers.remove_if([gone](const Peer& peer) { return peer.bus.get() == gone; });
-    return 0;
-}
-
 void BusObject::publish() {
-    if (std::exchange(published_, true)) return;
-    Peer peer;
-    sd_bus* raw = nullptr;
-    if (sd_bus_open_user(&raw) < 0) return;  // no user's bus here: the socket remains
-    peer.bus.reset(raw);
-    const std::string name = serve_bus::k_name_prefix + hash_;
-    check(sd_bus_request_name_async(raw, nullptr, name.c_str(), 0, nullptr, nullptr), "name");
-    serve(std::move(peer));
+    object_.publish(serve_bus::k_name_prefix + hash_, SD_EVENT_PRIORITY_NORMAL);
 }
 
 void BusObject::later(std::function<void()> action) {

@@ -9,12 +9,10 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <string>
 #include <vector>
 
-#include "common/bus.hpp"
-#include "common/fd.hpp"
+#include "common/bus_object.hpp"
 #include "common/loop.hpp"
 #include "serve/options.hpp"
 #include "serve/supervisor.hpp"
@@ -40,29 +38,16 @@ class BusObject {
     void later(std::function<void()> action);
 
  private:
-    struct Peer {
-        bus::Bus bus;
-        bus::Slot object;
-        bus::Slot disconnected;
-    };
-
     void listen();
-    bool bind_to(const std::string& hash);
-    void accept_peer();
-    void serve(Peer peer);
-    static int peer_gone(sd_bus_message* message, void* data, sd_bus_error* error);
 
     Loop& loop_;
     Supervisor& supervisor_;
     const Options& options_;
     std::string hash_;
     std::string path_;
-    Fd listener_;
-    Source acceptable_;
+    bus::Object object_;
     std::vector<std::function<void()>> actions_;
     Source later_;
-    std::list<Peer> peers_;
-    bool published_ = false;
 };
 
 }  // namespace quicken::serve

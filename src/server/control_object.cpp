@@ -1,16 +1,9 @@
 #include "control_object.hpp"
 
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <exception>
 
 #include "common/error.hpp"
 #include "common/version.hpp"
@@ -151,16 +144,6 @@ std::uint64_t realtime() {
         duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
 }
 
-void check(int result, const char* attempt) {
-    if (result < 0) throw Error(attempt, "a D-Bus connection", -result);
-}
-
-bool is_ours(int socket) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
-}
-
 }  // namespace
 
 ControlObject::ControlObject(Loop& loop, Supervisor& supervisor, const char* activation)
@@ -168,8 +151,13 @@ ControlObject::ControlObject(Loop& loop, Supervisor& supervisor, const char* act
       supervisor_(supervisor),
       activation_(activation),
       since_(realtime()),
-      path_(supervisor.place().directory + "/" + supervisor.place().instance + ".ctl") {
-    listen();
+      path_(supervisor.place().directory + "/" + supervisor.place().instance + ".ctl"),
+      object_(loop, {bus::k_object, bus::k_interface, k_vtable, this}) {
+    object_.before_message = [this] { supervisor_.catch_up(); };
+    // What is found at the path is a dead server's: the living one holds the instance's only listening
+    // socket.
+    object_.listen(path_);
+    bound_ = file_id(path_);
 }
 
 ControlObject::~ControlObject() {
@@ -181,84 +169,8 @@ void ControlObject::withdraw() {
     bound_.reset();
 }
 
-/// What is found at the path is a dead server's: the living one holds the instance's only listening socket.
-void ControlObject::listen() {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path_.size() >= sizeof address.sun_path) throw Error("bind", path_, ENAMETOOLONG);
-    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
-    listener_ = Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!listener_) throw_errno("make", "a socket");
-    unlink(path_.c_str());
-    const mode_t before = umask(0177);
-    const int bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    umask(before);
-    if (bound != 0 || ::listen(listener_.get(), SOMAXCONN) != 0) throw_errno("bind", path_);
-    bound_ = file_id(path_);
-    acceptable_ = loop_.on_io(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_peer(); });
-}
-
-void ControlObject::add_object(Peer& peer) {
-    sd_bus_slot* slot = nullptr;
-    check(sd_bus_add_object_vtable(peer.bus.get(), &slot, bus::k_object, bus::k_interface, k_vtable, this),
-          "add the object to");
-    peer.object.reset(slot);
-}
-
-void ControlObject::accept_peer() {
-    Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket || !is_ours(socket.get())) return;
-    Peer peer;
-    sd_bus* raw = nullptr;
-    check(sd_bus_new(&raw), "make");
-    peer.bus.reset(raw);
-    sd_id128_t id{};
-    check(sd_id128_randomize(&id), "name");
-    check(sd_bus_set_fd(raw, socket.get(), socket.get()), "attach");
-    [[maybe_unused]] const int owned = socket.release();  // by sd-bus
-    check(sd_bus_set_server(raw, 1, id), "serve");
-    check(sd_bus_start(raw), "start");
-    serve(std::move(peer), SD_EVENT_PRIORITY_NORMAL);
-}
-
-/// Keeps the connection until its other end goes.
-void ControlObject::serve(Peer peer, std::int64_t priority) {
-    sd_bus* raw = peer.bus.get();
-    check(sd_bus_attach_event(raw, loop_.get(), static_cast<int>(priority)), "attach");
-    add_object(peer);
-    sd_bus_slot* slot = nullptr;
-    check(sd_bus_match_signal(raw, &slot, nullptr, "/org/freedesktop/DBus/Local",
-                              "org.freedesktop.DBus.Local", "Disconnected", peer_gone, this),
-          "watch");
-    peer.disconnected.reset(slot);
-    check(sd_bus_add_filter(raw, &slot, Guarded<before_message>::call, this), "filter");
-    peer.filter.reset(slot);
-    peers_.push_back(std::move(peer));
-}
-
-int ControlObject::before_message(sd_bus_message*, void* data, sd_bus_error*) {
-    control(data).supervisor().catch_up();
-    return 0;
-}
-
-int ControlObject::peer_gone(sd_bus_message* message, void* data, sd_bus_error*) {
-    auto& peers = static_cast<ControlObject*>(data)->peers_;
-    sd_bus* gone = sd_bus_message_get_bus(message);
-    // sd-bus holds a reference to the bus while it dispatches.
-    peers.remove_if([gone](const Peer& peer) { return peer.bus.get() == gone; });
-    return 0;
-}
-
 void ControlObject::publish() {
-    if (published_) return;
-    published_ = true;
-    Peer peer;
-    sd_bus* raw = nullptr;
-    if (sd_bus_open_user(&raw) < 0) return;  // no user's bus here: the socket remains
-    peer.bus.reset(raw);
-    const std::string name = bus::k_name_prefix + supervisor_.place().instance;
-    check(sd_bus_request_name_async(raw, nullptr, name.c_str(), 0, nullptr, nullptr), "name");
-    serve(std::move(peer), SD_EVENT_PRIORITY_IDLE);
+    object_.publish(bus::k_name_prefix + supervisor_.place().instance, SD_EVENT_PRIORITY_IDLE);
 }
 
 void ControlObject::later(std::function<void()> action) {

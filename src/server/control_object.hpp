@@ -1,17 +1,12 @@
 // org.quicken.Server1: the supervisor over D-Bus, on connections of its own
 // socket DIR/ID.ctl (peer to peer, whoever started the server) and, where there
 // is one, on the user's bus as org.quicken.Server1.iID.
-//
-// Only the user's own processes may connect; a peer that goes away takes
-// nothing with it.
 #pragma once
 
-#include <list>
 #include <optional>
 #include <string>
 
-#include "common/bus.hpp"
-#include "common/fd.hpp"
+#include "common/bus_object.hpp"
 #include "common/loop.hpp"
 #include "supervisor.hpp"
 
@@ -38,31 +33,14 @@ class ControlObject {
     void later(std::function<void()> action);
 
  private:
-    struct Peer {
-        bus::Bus bus;
-        bus::Slot object;
-        bus::Slot filter;
-        bus::Slot disconnected;
-    };
-
-    void listen();
-    void accept_peer();
-    void serve(Peer peer, std::int64_t priority);
-    void add_object(Peer& peer);
-    static int before_message(sd_bus_message* message, void* data, sd_bus_error* error);
-    static int peer_gone(sd_bus_message* message, void* data, sd_bus_error* error);
-
     Loop& loop_;
     Supervisor& supervisor_;
     const char* activation_;
     std::uint64_t since_;  // µs, CLOCK_REALTIME
     std::string path_;
     std::optional<FileId> bound_;  // what we made at `path_`, until it is removed
-    Fd listener_;
-    Source acceptable_;
+    bus::Object object_;
     Source later_;
-    std::list<Peer> peers_;
-    bool published_ = false;
 };
 
 }  // namespace quicken::server
