@@ -27,7 +27,7 @@ SERVER_NAMES = """
     json_get json_post json_put json_delete text_get text_post text_put text_delete middleware middlewares
     add_pre_middleware bind_path bind_path_fallback bind_proxy set_debug_proxy add_file_patterns add_default_white_list
     link_empty_favicon_fallback set_file_fallback_hook add_special_file mirror_file link_worker_js mirror_worker_js
-    update_version_string set_common_invalid_paths create_token get_token_obj get_tokens get_token_ttl json_worker
+    link_legacy_worker_js mirror_legacy_worker_js update_version_string set_common_invalid_paths create_token get_token_obj get_tokens get_token_ttl json_worker
     get_default_token_expiration set_default_token_expiration cmd
     add_json_get_mask add_json_post_mask add_json_put_mask add_json_delete_mask
     add_text_get_mask add_text_post_mask add_text_put_mask add_text_delete_mask
@@ -239,12 +239,17 @@ class Files:
         self.assertEqual((404, 200), (site.ask("/a.txt").status, site.ask("/icon").status))
 
     def test_worker_js(self):
-        """Linked and mirrored: the same bytes, as JavaScript."""
-        site = self.site("server.link_worker_js('/js/worker.js')\nserver.mirror_worker_js('www/copy.js')")
+        """Linked and mirrored, by either name: the same bytes, as JavaScript."""
+        site = self.site("""
+            server.link_worker_js('/js/worker.js')
+            server.link_legacy_worker_js('/js/legacy.js')
+            server.mirror_worker_js('www/copy.js')
+            server.mirror_legacy_worker_js('www/copy.legacy.js')
+            """)
         with open(os.path.join(serving.PACKAGE, "quick_server", "worker.js"), "rb") as file:
             content = file.read()
-        self.assert_answer((200, "text/javascript", content), site.ask("/js/worker.js"))
-        self.assertEqual(content, site.ask("/copy.js").body)
+        for path in ("/js/worker.js", "/js/legacy.js", "/copy.js", "/copy.legacy.js"):
+            self.assert_answer((200, "text/javascript", content), site.ask(path))
 
     def test_pages_of_errors(self):
         """Python's own, for what is no handler's as well."""
