@@ -29,6 +29,14 @@ def serve():
 """
 
 
+def pauses(first, least, most, count):
+    """Between a worker's client's questions: each is 1 % longer than the one before, by `least` at least."""
+    found = [first]
+    while len(found) < count:
+        found.append(min(max(found[-1] * 1.01, found[-1] + least), most))
+    return found
+
+
 class Answer:
     def __init__(self, answer):
         self.status = answer.status
