@@ -69,7 +69,8 @@ class Restart(serving.Case):
 
     TEXT = """
         import os
-        print('run', is_original(), has_been_restarted(), os.environ.get('QUICK_SERVER_RESTART'), flush=True)
+        print('run', is_original(), has_been_restarted(), os.environ.get('QUICK_SERVER_RESTART'),
+              os.environ.get('QUICK_SERVER_SUBSEQ'), flush=True)
         @server.text_get('/')
         def get(req, args):
             return str(os.getpid())
@@ -94,7 +95,7 @@ class Restart(serving.Case):
         self.assertEqual(3, len(pids))
         script.type("quit")
         self.assertEqual(0, script.end())
-        self.assertEqual(["run False False 42", "end", "run False True 42", "end", "run False True 42", "end"],
+        self.assertEqual(["run False False 42 None", "end", "run False True 42 1", "end", "run False True 42 1", "end"],
                          self.told(script))
 
     def test_without_setup(self):
@@ -107,7 +108,7 @@ class Restart(serving.Case):
         self.assertEqual(str(script.process.pid), script.ask("/").text)
         script.type("quit")
         self.assertEqual(0, script.end())
-        self.assertEqual(["run True False None", "end", "atexit", "run True True None", "end", "atexit"],
+        self.assertEqual(["run True False None None", "end", "atexit", "run True True None 1", "end", "atexit"],
                          self.told(script))
 
     def test_exit_codes(self):
@@ -318,6 +319,20 @@ class CommandLine(serving.Case):
             process.send_signal(signal.SIGINT)
             self.assertEqual(0, process.wait(10))
             self.assertIs(logged, "GET /x.txt" in process.stderr.read())
+
+    def test_all_interfaces(self):
+        """An empty address; the log says localhost. By the interpreter, and by what it hands over to."""
+        self.bed.write("x.txt", "content")
+        line = re.compile(r"\[SERVER\] serving (.*) at http://localhost:([0-9]+)/\n")
+        for options, disabled in (((), "1"), (("-v",), "1"), (("-v",), None), ((), None)):
+            process = self.start("-a", "", "-p", "0", *options, disabled=disabled)
+            found = line.fullmatch(process.stderr.readline())
+            self.assertEqual(os.path.realpath(self.bed.work), found and os.path.realpath(found.group(1)))
+            done = subprocess.run(["curl", "-sS", "-m", "5", f"http://127.0.0.2:{found.group(2)}/x.txt"],
+                                  capture_output=True)
+            self.assertEqual((b"content", b""), (done.stdout, done.stderr))
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
 
     def test_handed_over(self):
         """To the program that serves files without an interpreter."""
