@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -70,6 +71,7 @@ def keys(req, args):
 @server.json_post('/keys')
 def post_keys(req, args):
     return sorted(args)
+server.add_json_put_mask('/put', post_keys, 1)
 serve()
 """
 
@@ -108,6 +110,8 @@ class Routing:
         self.assertEqual("a file", site.ask("/argc/one.txt").text)
         for path, status in (("/argc", 301), ("/argc/1", 404), ("/argc/1/2/3", 404)):
             self.assertEqual(status, site.ask(path).status, path)
+        for path, status in (("/put", 404), ("/put/1", 200), ("/put/1/2", 404)):
+            self.assertEqual(status, site.ask(path, "PUT", b"{}").status, path)
 
     def test_named_segments(self):
         """Up to the next slash, as sent; the last one with what follows."""
@@ -308,6 +312,7 @@ class Answers:
             for i, value in enumerate(VALUES):
                 server.add_json_get_mask('/%d' % i, lambda req, args, value=value: value)
                 print(repr(json_dumps(value)))
+            server.add_json_get_mask('/none', lambda req, args: None)
             serve()
             """)
         expected = ['{\n  "a": "\\u00e4\\"\\n",\n  "b": [\n    1,\n    2.5,\n    null,\n    true\n  ]\n}', "[]", "{}",
@@ -316,6 +321,7 @@ class Answers:
         for i, text in enumerate(expected):
             self.assert_answer((200, JSON, text.encode()), site.ask(f"/{i}"))
             self.assertEqual(repr(text), site.lines[i])
+        self.assertEqual(404, site.ask("/none").status)
 
     def test_text(self):
         """str, bytes, files; None is 404."""
@@ -653,7 +659,6 @@ class Proxying:
         site = self.script(f"""
             server.bind_path('/api/', 'www')
             server.bind_proxy('/api/', 'http://localhost:{back.port}')
-            server.set_debug_proxy(True)
             server.add_text_get_mask('/api/own', lambda req, args: 'own')
             serve()
             """)
@@ -661,6 +666,15 @@ class Proxying:
             self.assertEqual(text, site.ask(path).text)
         answer = site.ask("/api/post", "POST", b'{"a": 1}', {"Content-Type": JSON})
         self.assertEqual({"a": 1}, json.loads(answer.body))
+        self.assertIsNone(site.has_logged("proxy", 0))
+
+    def test_one_answer(self):
+        """To each request, whatever the other server answers; the original gave two."""
+        back = self.script("server.add_text_get_mask('/x', lambda req, args: 'found')\nserve()", name="back.py")
+        site = self.script(f"server.bind_proxy('/api/', 'http://localhost:{back.port}')\nserve()")
+        asked = b"".join(b"GET /api/%s HTTP/1.1\r\nHost: x\r\n%s\r\n" % each for each in (
+            (b"x", b""), (b"none", b""), (b"x", b"Connection: close\r\n")))
+        self.assertEqual([b"200", b"404", b"200"], re.findall(rb"HTTP/1\.1 (\d+) ", site.exchange(asked)))
 
 
 @serving.both_ways
@@ -708,7 +722,8 @@ class Settings:
             serve()
             """)
         for path in ("/fine", "/robots.txt", "/wrong"):
-            site.ask(path)
+            tag = site.ask(path).headers["ETag"]
+            self.assertEqual(path == "/fine", site.ask(path, headers={"If-None-Match": str(tag)}).status == 304)
         self.assertTrue(site.has_logged('"GET /wrong HTTP/1.1" 404'), site.log)
         self.assertFalse([line for line in site.log if "/fine" in line or "/robots" in line])
 
@@ -734,15 +749,25 @@ class Settings:
         self.assertTrue(0.3 <= float(lines[0].split()[2]) < float(lines[1].split()[2]), lines)
 
     def test_slow_requests_by_default(self):
-        """5 s, and this text."""
+        """After 5 s this text, once, while the request runs."""
         site = self.script("""
-            import time
+            import threading
+            goes_on = threading.Event()
             server.report_slow_requests = True
-            server.add_text_get_mask('/slow', lambda req, args: time.sleep(6) or 'x')
+            server.add_text_get_mask('/slow', lambda req, args: goes_on.wait() and 'x')
+            server.add_text_get_mask('/go', lambda req, args: goes_on.set() or 'x')
             serve()
             """)
-        site.ask("/slow")
-        self.assertTrue(site.has_logged('request takes longer than expected: "GET /slow"'), site.log)
+        started = time.monotonic()
+        slow = threading.Thread(target=site.ask, args=("/slow?x",))
+        slow.start()
+        line = site.has_logged("longer", 12)
+        self.assertLessEqual(5, time.monotonic() - started)
+        site.ask("/go")
+        slow.join()
+        self.assertEqual('[SERVER] request takes longer than expected: "GET /slow?x"', line, site.log)
+        self.assertTrue(site.has_logged('"GET /slow?x HTTP/1.1" 200'), site.log)
+        self.assertEqual([line], [each for each in site.log if "longer" in each])
 
     def test_version_string(self):
         site = self.script("server.update_version_string('own/1')\n"
@@ -780,9 +805,7 @@ class Settings:
 class Https:
     def test_wrapped_socket(self):
         """A socket that is wrapped and assigned makes it HTTPS; an idle connection holds up nobody."""
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-keyout", self.bed.path("key"), "-out", self.bed.path("cert")],
-                       check=True, capture_output=True)
+        certificate = self.certify()
         site = self.script("""
             import ssl
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -792,7 +815,7 @@ class Https:
             serve()
             """)
         with socket.create_connection(("localhost", site.port)):
-            done = subprocess.run(["curl", "-sS", "-m", "10", "--cacert", self.bed.path("cert"),
+            done = subprocess.run(["curl", "-sS", "-m", "10", "--cacert", certificate,
                                    f"https://localhost:{site.port}/"], capture_output=True, timeout=20)
         self.assertEqual((0, b"true", b""), (done.returncode, done.stdout, done.stderr))
 

@@ -213,20 +213,6 @@ class Ending(serving.Case):
         self.assertEqual(0, script.end(), script.log)
         self.assertEqual(["the server has been closed"], script.lines)
 
-    def test_all_interfaces(self):
-        """'' is every address of IPv4; the real socket is there to be seen."""
-        script = self.script("""
-            server = create_server(('', 0))
-            print(server.server_address[0], server.fileno() == server.socket.fileno(), flush=True)
-            server.add_text_get_mask('/', lambda req, args: req.client_address[0])
-            serve()
-            """)
-        self.assertEqual("0.0.0.0 True", script.lines[0])
-        for address in ("127.0.0.1", "127.0.0.2"):
-            done = subprocess.run(["curl", "-sS", "-m", "5", "--interface", address, f"http://{address}:{script.port}/"],
-                                  capture_output=True)
-            self.assertEqual(address.encode(), done.stdout, done)
-
     def test_port_taken(self):
         script = self.script("create_server(server.server_address)", wait=False)
         self.assertEqual(1, script.end())

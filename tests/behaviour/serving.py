@@ -148,6 +148,13 @@ class Case(harness.Case):
         self.addCleanup(script.close)
         return script.wait_for_port() if wait else script
 
+    def certify(self):
+        """A key and a certificate of localhost's, in the files `key` and `cert`; the path of the latter."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", self.bed.path("key"), "-out", self.bed.path("cert")],
+                       check=True, capture_output=True)
+        return self.bed.path("cert")
+
     def assert_answer(self, expected, answer):
         """expected: (status, body) or (status, type, body)"""
         found = (answer.status, *([answer.headers.get("Content-Type")] if len(expected) == 3 else []), answer.body)
