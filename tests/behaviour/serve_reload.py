@@ -610,6 +610,8 @@ class Surroundings(served.Case):
         self.assertEqual("text", self.get("/page.html"))
         process.terminate()
         self.assertEqual(0, process.wait(10))
+        log = process.stderr.read().decode()
+        self.assertEqual(1, log.count(f"[SERVER] serving {os.path.realpath(self.bed.work)} at http://localhost:{port}/\n"), log)
 
     def test_plain_python(self):
         """Without a warm server it is the same."""
