@@ -626,12 +626,30 @@ class Files:
         self.assertEqual(404, site.ask("/no").status)
 
     def test_cross_origin(self):
-        site = self.site("server.bind_path('/', 'www')\nserver.cross_origin = True\n"
-                         "server.add_json_post_mask('/j', lambda req, args: 1)")
-        for answer in (site.ask("/page.html"), site.ask("/j", "POST")):
+        site = self.site("""
+server.bind_path('/', 'www')
+server.cross_origin = True
+server.add_json_post_mask('/j', lambda req, args: 1)
+server.add_text_get_mask('/error', lambda req, args: 1 / 0)
+@server.text_get('/own')
+def own(req, args):
+    req.send_response(200)
+    if 'origin' in args['query']:
+        req.send_header('Access-Control-Allow-Origin', args['query']['origin'])
+    req.end_headers()
+    raise PreventDefaultResponse()
+""")
+        tag = {"If-None-Match": "%x" % zlib.crc32(b"<p>page")}
+        answers = [site.ask(path) for path in ("/page.html", "/sub", "/error", "/own", "/nothing")]
+        answers += [site.ask("/j", "POST"), site.ask("/j", "POST", b"{", {"Content-Type": JSON}),
+                    site.ask("/page.html", headers=tag), site.ask("/page.html", "HEAD")]
+        self.assertEqual([200, 301, 500, 200, 404, 200, 400, 304, 200], [answer.status for answer in answers])
+        for answer in answers:
             self.assertEqual(("*", "true", "GET, POST, PUT, DELETE, HEAD"),
                              tuple(answer.headers["Access-Control-Allow-" + name]
-                                   for name in ("Origin", "Credentials", "Methods")))
+                                   for name in ("Origin", "Credentials", "Methods")), answer)
+        answer = site.ask("/own?origin=http://x")
+        self.assertEqual(["http://x"], answer.headers.get_all("Access-Control-Allow-Origin"), "its own")
         answer = site.ask("/j", "OPTIONS", headers={"Access-Control-Request-Headers": "X-Own"})
         self.assertEqual((200, "X-Own", "600"), (answer.status, answer.headers["Access-Control-Allow-Headers"],
                                                  answer.headers["Access-Control-Max-Age"]))
