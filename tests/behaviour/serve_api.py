@@ -463,6 +463,7 @@ class Answers:
         site = self.script("""
             server.max_age = 30
             server.add_text_get_mask('/x', lambda req, args: 'content')
+            server.add_json_get_mask('/json', lambda req, args: {})
             @server.text_get('/own')
             def own(req, args):
                 if not req.check_cache('tag', req.headers.get('If-None-Match')):
@@ -470,11 +471,12 @@ class Answers:
                 raise PreventDefaultResponse()
             serve()
             """)
-        tag = "%x" % zlib.crc32(b"content")
-        self.assertEqual(tag, site.ask("/x").headers["ETag"])
-        answer = site.ask("/x", headers={"If-None-Match": tag})
-        self.assertEqual((304, "max-age=30", b""), (answer.status, answer.headers["Cache-Control"], answer.body))
-        self.assertEqual(200, site.ask("/x", headers={"If-None-Match": tag + "0"}).status)
+        for path, content in (("/x", b"content"), ("/json", b"{}")):
+            tag = "%x" % zlib.crc32(content)
+            self.assertEqual(tag, site.ask(path).headers["ETag"])
+            answer = site.ask(path, headers={"If-None-Match": tag})
+            self.assertEqual((304, "max-age=30", b""), (answer.status, answer.headers["Cache-Control"], answer.body))
+            self.assertEqual(200, site.ask(path, headers={"If-None-Match": tag + "0"}).status)
         answer = site.ask("/own", headers={"If-None-Match": "tag"})
         self.assertEqual((304, "tag", "max-age=30"),
                          (answer.status, answer.headers["ETag"], answer.headers["Cache-Control"]))
@@ -686,6 +688,30 @@ class Proxying:
         self.assertEqual({"a": 1}, json.loads(answer.body))
         self.assertIsNone(site.has_logged("proxy", 0))
 
+    def test_websocket(self):
+        """Once the other server has changed the protocol, bytes go both ways until one side ends it."""
+        with socket.create_server(("localhost", 0)) as listener:
+            site = self.script(f"server.bind_proxy('/api/', 'http://localhost:{listener.getsockname()[1]}')\nserve()")
+            with socket.create_connection(("localhost", site.port), 15) as client:
+                client.sendall(b"GET /api/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                               b"Sec-WebSocket-Key: k\r\n\r\n")
+                back, _ = listener.accept()
+                with back, back.makefile("rb") as request, client.makefile("rb") as answer:
+                    back.settimeout(15)
+                    head = list(iter(request.readline, b"\r\n"))
+                    self.assertEqual(b"GET /ws HTTP/1.1\r\n", head[0])
+                    self.assertIn(b"upgrade: websocket\r\n", [line.lower() for line in head])
+                    back.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+                                 b"\x81\x05hello")
+                    self.assertEqual(b"HTTP/1.1 101 Switching Protocols\r\n", answer.readline())
+                    for _ in iter(answer.readline, b"\r\n"):
+                        pass
+                    self.assertEqual(b"\x81\x05hello", answer.read(7))
+                    client.sendall(b"\x81\x80\0\0\0\0")
+                    self.assertEqual(b"\x81\x80\0\0\0\0", request.read(6))
+                    client.shutdown(socket.SHUT_WR)
+                    self.assertEqual(b"", request.read())
+
     def test_one_answer(self):
         """To each request, whatever the other server answers; the original gave two."""
         back = self.script("server.add_text_get_mask('/x', lambda req, args: 'found')\nserve()", name="back.py")
@@ -779,7 +805,7 @@ class Settings:
         started = time.monotonic()
         slow = threading.Thread(target=site.ask, args=("/slow?x",))
         slow.start()
-        line = site.has_logged("longer", 12)
+        line = site.has_logged("longer", 14)
         self.assertLessEqual(5, time.monotonic() - started)
         site.ask("/go")
         slow.join()
@@ -822,19 +848,21 @@ class Settings:
 @serving.both_ways
 class Https:
     def test_wrapped_socket(self):
-        """A socket that is wrapped and assigned makes it HTTPS; an idle connection holds up nobody."""
+        """A socket that is wrapped and assigned makes it HTTPS; an idle connection holds up nobody, and is closed."""
         certificate = self.certify()
         site = self.script("""
             import ssl
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain('cert', 'key')
             server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.handshake_timeout = 1
             server.add_json_get_mask('/', lambda req, args: req.secure)
             serve()
             """)
-        with socket.create_connection(("localhost", site.port)):
+        with socket.create_connection(("localhost", site.port), 15) as idle:
             done = subprocess.run(["curl", "-sS", "-m", "10", "--cacert", certificate,
                                    f"https://localhost:{site.port}/"], capture_output=True, timeout=20)
+            self.assertEqual(b"", idle.recv(1))
         self.assertEqual((0, b"true", b""), (done.returncode, done.stdout, done.stderr))
 
 

@@ -362,6 +362,47 @@ server = create_server(('localhost', 0), thread_factory=factory, worker_construc
         self.bed.write("base", "changed")
         self.assertNotEqual(one, self.compute(second, "/pid", id=1))
 
+    def test_a_cache_of_the_scripts_own(self):
+        """It is asked for what json_worker() was given, or its defaults; has(), read() and write() are called."""
+        script = self.script("""
+            calls, kept = [], {}
+            class Handle:
+                def __init__(self, key):
+                    self.key = key
+                def __enter__(self):
+                    return self
+                def __exit__(self, *exception):
+                    calls.append('exit')
+                def has(self):
+                    return self.key in kept
+                def read(self):
+                    calls.append('read')
+                    return kept[self.key]
+                def write(self, text):
+                    kept[self.key] = text
+            class Cache:
+                def get_hnd(self, obj, section, method):
+                    calls.append([obj, section, method])
+                    return Handle(str((obj, section, method)))
+            server.cache = Cache()
+            @server.json_worker('/usual', cache_id=lambda args: {'n': args['n']})
+            def usual(args):
+                calls.append('computed')
+                return args
+            server.json_worker('/other', cache_id=lambda args: args['n'], cache_method='json', cache_section='s')(usual)
+            @server.json_get('/seen')
+            def seen(req, args):
+                return [calls, kept]
+            serve()
+            """)
+        for mask, asked, key in (("/usual", [{"n": 1}, "www", "string"], "({'n': 1}, 'www', 'string')"),
+                                 ("/other", [1, "s", "json"], "(1, 's', 'json')")):
+            for more in (0, 1):
+                self.assertEqual({"n": 1, "more": 0}, self.compute(script, mask, n=1, more=more))
+            calls, kept = self.get(script, "/seen")
+            self.assertEqual([asked, "computed", "exit", asked, "read", "exit"], calls[-6:])
+            self.assertEqual('{\n  "more": 0,\n  "n": 1\n}', kept[key])
+
 
 ISOLATED = """
 import os, subprocess, threading, time
