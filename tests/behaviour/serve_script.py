@@ -1,7 +1,7 @@
 """What a quick_server script does beside serving: messages, restarts, exit statuses, shutdown, the command loop.
 
 Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and
-the real ones at the end, which run both ways.
+those of Shutdown and the real ones at the end, which run both ways.
 """
 
 import json
@@ -146,16 +146,8 @@ class Restart(serving.Case):
         self.assertEqual(["True"], script.lines)
 
 
-class Ending(serving.Case):
-    def test_interrupt(self):
-        """CTRL-C ends serve_forever(), and what follows in the script is run."""
-        script = self.script("serve()\nprint('after')")
-        script.ask("/")
-        script.process.send_signal(signal.SIGINT)
-        self.assertEqual(0, script.end())
-        self.assertEqual("after", script.lines[-1])
-        self.assertNotIn("Traceback", "".join(script.log))
-
+@serving.both_ways
+class Shutdown:
     def test_shutdown_hooks(self):
         """In reverse, at either signal; one that fails is logged; status 130."""
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -179,6 +171,24 @@ class Ending(serving.Case):
         script.ask("/")
         script.process.send_signal(signal.SIGTERM)
         self.assertEqual((130, "hook"), (script.end(), script.lines[-1]))
+
+    def test_quit(self):
+        """Is no signal."""
+        script = self.script("setup_shutdown()\nadd_shutdown_hook(lambda: print('hook'))\nserve()\nprint('after')")
+        script.type("quit")
+        self.assertEqual((0, "after"), (script.end(), script.lines[-1]))
+        self.assertNotIn("hook", script.lines)
+
+
+class Ending(serving.Case):
+    def test_interrupt(self):
+        """CTRL-C ends serve_forever(), and what follows in the script is run."""
+        script = self.script("serve()\nprint('after')")
+        script.ask("/")
+        script.process.send_signal(signal.SIGINT)
+        self.assertEqual(0, script.end())
+        self.assertEqual("after", script.lines[-1])
+        self.assertNotIn("Traceback", "".join(script.log))
 
     def test_done(self):
         """Set anywhere, also before it serves; answers that have begun have shutdown_latency seconds."""
