@@ -1,7 +1,7 @@
 """What a quick_server script does beside serving: messages, restarts, exit statuses, shutdown, the command loop.
 
 Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and
-those of Shutdown and the real ones at the end, which run both ways.
+those of Shutdown and Input and the real ones at the end, which run both ways.
 """
 
 import json
@@ -229,7 +229,8 @@ class Ending(serving.Case):
         self.assertRegex(script.log[-1], "OSError: .*Address already in use: cannot listen at 127.0.0.1:[0-9]+")
 
 
-class CommandLoop(serving.Case):
+@serving.both_ways
+class Input:
     TEXT = """
         @server.cmd(argc=1, complete=lambda args, text: ['joe', 'jane'])
         def add_user(args):
@@ -259,9 +260,12 @@ class CommandLoop(serving.Case):
         """Says so, and goes on serving."""
         script = self.script("server.add_text_get_mask('/', lambda req, args: 'x')\nserve()")
         script.process.stdin.close()
-        self.assertTrue(script.has_logged(NO_LOOP), script.log)
+        line = NO_LOOP.replace("[SERVER] ", "") if self.served else NO_LOOP
+        self.assertEqual(line, script.has_logged("no command loop"), script.log)
         self.assertEqual(b"x", script.ask("/").body)
 
+
+class CommandLoop(serving.Case):
     def test_no_command_loop(self):
         script = self.script("server.no_command_loop = True\nserve()")
         self.assertTrue(script.has_logged(NO_LOOP), script.log)
@@ -271,7 +275,7 @@ class CommandLoop(serving.Case):
 
     def test_terminal(self):
         """Prompt, completion, history from run to run; the terminal as it was afterwards."""
-        path = self.bed.write("site.py", harness.dedent(serving.HEAD) + harness.dedent(self.TEXT))
+        path = self.bed.write("site.py", harness.dedent(serving.HEAD) + harness.dedent(Input.TEXT))
         env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1", "PS1": "$ ", "TERM": "xterm"})
         terminal = screen.Terminal(["/bin/sh"], env, self.bed.work, b"HOME=" + self.bed.home.encode())
         self.addCleanup(terminal.close)
