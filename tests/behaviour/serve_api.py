@@ -701,8 +701,8 @@ class Proxying:
                     head = list(iter(request.readline, b"\r\n"))
                     self.assertEqual(b"GET /ws HTTP/1.1\r\n", head[0])
                     self.assertIn(b"upgrade: websocket\r\n", [line.lower() for line in head])
-                    back.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-                                 b"\x81\x05hello")
+                    back.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                                 b"Upgrade: websocket\r\n\r\n\x81\x05hello")
                     self.assertEqual(b"HTTP/1.1 101 Switching Protocols\r\n", answer.readline())
                     for _ in iter(answer.readline, b"\r\n"):
                         pass

@@ -32,7 +32,8 @@ SERVER_NAMES = """
     json_get json_post json_put json_delete text_get text_post text_put text_delete middleware middlewares
     add_pre_middleware bind_path bind_path_fallback bind_proxy set_debug_proxy add_file_patterns add_default_white_list
     link_empty_favicon_fallback set_file_fallback_hook add_special_file mirror_file link_worker_js mirror_worker_js
-    link_legacy_worker_js mirror_legacy_worker_js update_version_string set_common_invalid_paths create_token get_token_obj get_tokens get_token_ttl json_worker
+    link_legacy_worker_js mirror_legacy_worker_js update_version_string set_common_invalid_paths
+    create_token get_token_obj get_tokens get_token_ttl json_worker
     get_default_token_expiration set_default_token_expiration cmd
     add_json_get_mask add_json_post_mask add_json_put_mask add_json_delete_mask
     add_text_get_mask add_text_post_mask add_text_put_mask add_text_delete_mask
@@ -267,7 +268,8 @@ class Files:
         for data in (b"GET /a--b--- HTTP/1.1\r\nHost: x\r\n\r\n", b"A--B /a.txt HTTP/1.1\r\nHost: x\r\n\r\n",
                      b"POST /a.txt HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost--: x\r\n\r\n",
                      b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: --\r\n\r\n"):
-            page = site.exchange(data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)).partition(b"\r\n\r\n")[2].decode()
+            answer = site.exchange(data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            page = answer.partition(b"\r\n\r\n")[2].decode()
             code = int(re.search("<p>Error code: ([0-9]+)</p>", page).group(1))
             message = re.search("<p>Message: (.*)\\.</p>", page).group(1)
             explanation = http.server.BaseHTTPRequestHandler.responses[code][1]
