@@ -24,8 +24,8 @@ NO_LOOP = "[SERVER] no command loop - use CTRL-C to terminate"
 class Messages(serving.Case):
     HEAD = "import sys, quick_server\nfrom quick_server import msg, set_log_file, debug\n"
 
-    def run_script(self, text, env=None):
-        script = self.script(text, head=self.HEAD, wait=False, env=env)
+    def run_script(self, text, env=None, head=""):
+        script = self.script(text, head=harness.dedent(head) + self.HEAD, wait=False, env=env)
         self.assertEqual(0, script.end(), script.log)
         return script
 
@@ -55,6 +55,17 @@ class Messages(serving.Case):
         with open(self.bed.path("by_path")) as by_path, open(self.bed.path("by_file")) as by_file:
             self.assertEqual("site.py (4): first\nsite.py (6): second\nsite.py (8): third\n",
                              by_path.read() + by_file.read())
+
+    def test_at_the_end(self):
+        """Other threads have nothing to say while the interpreter ends, which would die of their being in its way."""
+        script = self.run_script("""
+            ends, said = threading.Event(), threading.Event()
+            threading.Thread(target=lambda: ends.wait() and (msg('other') or said.set()), daemon=True).start()
+            """, head="""
+            import atexit, threading
+            atexit.register(lambda: msg('main') or ends.set() or said.wait())
+            """)
+        self.assertEqual(["site.py (2): main"], script.log)
 
     def test_debug(self):
         text = "debug(lambda: msg('called') or 'text')"
