@@ -125,7 +125,7 @@ void represent(const Request& request, Response& response, const Policy& policy)
 }
 
 void add_cross_origin(const Request& request, Response& response, const Policy& policy) {
-    if (!policy.cross_origin) return;
+    if (!policy.cross_origin || !response.field("Access-Control-Allow-Origin").empty()) return;
     response.add("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, HEAD");
     if (request.has("access-control-request-headers"))
         response.add("Access-Control-Allow-Headers", request.field("access-control-request-headers"));

@@ -30,7 +30,7 @@ void represent(const Request& request, Response& response, const Policy& policy)
 /// "max-age=N": whole seconds, not below 0.
 std::string cache_control(double max_age);
 
-/// Access-Control-* if policy.cross_origin.
+/// Access-Control-* if policy.cross_origin, and a handler has not said itself who may read it.
 void add_cross_origin(const Request& request, Response& response, const Policy& policy);
 
 /// RFC 9110's date of seconds since the epoch, and back.

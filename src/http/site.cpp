@@ -67,6 +67,11 @@ void Site::answer(Exchange& exchange, Response response) {
     exchange.respond(std::move(response));
 }
 
+void Site::begin(Exchange& exchange, Response head) {
+    add_cross_origin(exchange.request(), head, policy_);
+    exchange.begin(std::move(head));
+}
+
 void Site::not_found(Exchange& exchange) {
     answer(exchange, error_page(404, "File not found", "Nothing matches the given URI"));
 }

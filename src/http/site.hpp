@@ -53,6 +53,8 @@ class Site final : public Application {
 
     /// What a handler has made: with its ETag and the like if it is a GET's 200, with cross-origin fields.
     void answer(Exchange& exchange, Response response);
+    /// Of one in parts: with cross-origin fields.
+    void begin(Exchange& exchange, Response head);
     void not_found(Exchange& exchange);
 
     void handle(std::shared_ptr<Exchange> exchange) override;

@@ -78,6 +78,11 @@ Fd take_supervisor() {
     return fd;
 }
 
+/// Under a supervisor only its first process: the others serve at the same place. Port 0: a Unix socket.
+bool says_where(bool supervised, std::uint16_t port) {
+    return !supervised || (port != 0 && std::getenv(serve::k_subsequent_variable) == nullptr);
+}
+
 void announce(const Options& options, std::uint16_t port) {
     const bool colons = options.address.find(':') != std::string::npos;
     const std::string host = options.address.empty() ? "localhost" : options.address;
@@ -101,7 +106,7 @@ void serve_directory(Options options) {
     const std::uint16_t port = port_of(listener);
     server.listen(std::move(listener), nullptr);
     site.serve(server, options.directory);
-    if (!supervised) announce(options, port);
+    if (says_where(supervised, port)) announce(options, port);
     control.start(options.directory);
     server.run();
     site.end();

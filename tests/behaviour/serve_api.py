@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -70,6 +71,7 @@ def keys(req, args):
 @server.json_post('/keys')
 def post_keys(req, args):
     return sorted(args)
+server.add_json_put_mask('/put', post_keys, 1)
 serve()
 """
 
@@ -108,6 +110,8 @@ class Routing:
         self.assertEqual("a file", site.ask("/argc/one.txt").text)
         for path, status in (("/argc", 301), ("/argc/1", 404), ("/argc/1/2/3", 404)):
             self.assertEqual(status, site.ask(path).status, path)
+        for path, status in (("/put", 404), ("/put/1", 200), ("/put/1/2", 404)):
+            self.assertEqual(status, site.ask(path, "PUT", b"{}").status, path)
 
     def test_named_segments(self):
         """Up to the next slash, as sent; the last one with what follows."""
@@ -308,6 +312,7 @@ class Answers:
             for i, value in enumerate(VALUES):
                 server.add_json_get_mask('/%d' % i, lambda req, args, value=value: value)
                 print(repr(json_dumps(value)))
+            server.add_json_get_mask('/none', lambda req, args: None)
             serve()
             """)
         expected = ['{\n  "a": "\\u00e4\\"\\n",\n  "b": [\n    1,\n    2.5,\n    null,\n    true\n  ]\n}', "[]", "{}",
@@ -316,6 +321,7 @@ class Answers:
         for i, text in enumerate(expected):
             self.assert_answer((200, JSON, text.encode()), site.ask(f"/{i}"))
             self.assertEqual(repr(text), site.lines[i])
+        self.assertEqual(404, site.ask("/none").status)
 
     def test_text(self):
         """str, bytes, files; None is 404."""
@@ -457,6 +463,7 @@ class Answers:
         site = self.script("""
             server.max_age = 30
             server.add_text_get_mask('/x', lambda req, args: 'content')
+            server.add_json_get_mask('/json', lambda req, args: {})
             @server.text_get('/own')
             def own(req, args):
                 if not req.check_cache('tag', req.headers.get('If-None-Match')):
@@ -464,11 +471,12 @@ class Answers:
                 raise PreventDefaultResponse()
             serve()
             """)
-        tag = "%x" % zlib.crc32(b"content")
-        self.assertEqual(tag, site.ask("/x").headers["ETag"])
-        answer = site.ask("/x", headers={"If-None-Match": tag})
-        self.assertEqual((304, "max-age=30", b""), (answer.status, answer.headers["Cache-Control"], answer.body))
-        self.assertEqual(200, site.ask("/x", headers={"If-None-Match": tag + "0"}).status)
+        for path, content in (("/x", b"content"), ("/json", b"{}")):
+            tag = "%x" % zlib.crc32(content)
+            self.assertEqual(tag, site.ask(path).headers["ETag"])
+            answer = site.ask(path, headers={"If-None-Match": tag})
+            self.assertEqual((304, "max-age=30", b""), (answer.status, answer.headers["Cache-Control"], answer.body))
+            self.assertEqual(200, site.ask(path, headers={"If-None-Match": tag + "0"}).status)
         answer = site.ask("/own", headers={"If-None-Match": "tag"})
         self.assertEqual((304, "tag", "max-age=30"),
                          (answer.status, answer.headers["ETag"], answer.headers["Cache-Control"]))
@@ -620,12 +628,30 @@ class Files:
         self.assertEqual(404, site.ask("/no").status)
 
     def test_cross_origin(self):
-        site = self.site("server.bind_path('/', 'www')\nserver.cross_origin = True\n"
-                         "server.add_json_post_mask('/j', lambda req, args: 1)")
-        for answer in (site.ask("/page.html"), site.ask("/j", "POST")):
+        site = self.site("""
+server.bind_path('/', 'www')
+server.cross_origin = True
+server.add_json_post_mask('/j', lambda req, args: 1)
+server.add_text_get_mask('/error', lambda req, args: 1 / 0)
+@server.text_get('/own')
+def own(req, args):
+    req.send_response(200)
+    if 'origin' in args['query']:
+        req.send_header('Access-Control-Allow-Origin', args['query']['origin'])
+    req.end_headers()
+    raise PreventDefaultResponse()
+""")
+        tag = {"If-None-Match": "%x" % zlib.crc32(b"<p>page")}
+        answers = [site.ask(path) for path in ("/page.html", "/sub", "/error", "/own", "/nothing")]
+        answers += [site.ask("/j", "POST"), site.ask("/j", "POST", b"{", {"Content-Type": JSON}),
+                    site.ask("/page.html", headers=tag), site.ask("/page.html", "HEAD")]
+        self.assertEqual([200, 301, 500, 200, 404, 200, 400, 304, 200], [answer.status for answer in answers])
+        for answer in answers:
             self.assertEqual(("*", "true", "GET, POST, PUT, DELETE, HEAD"),
                              tuple(answer.headers["Access-Control-Allow-" + name]
-                                   for name in ("Origin", "Credentials", "Methods")))
+                                   for name in ("Origin", "Credentials", "Methods")), answer)
+        answer = site.ask("/own?origin=http://x")
+        self.assertEqual(["http://x"], answer.headers.get_all("Access-Control-Allow-Origin"), "its own")
         answer = site.ask("/j", "OPTIONS", headers={"Access-Control-Request-Headers": "X-Own"})
         self.assertEqual((200, "X-Own", "600"), (answer.status, answer.headers["Access-Control-Allow-Headers"],
                                                  answer.headers["Access-Control-Max-Age"]))
@@ -653,7 +679,6 @@ class Proxying:
         site = self.script(f"""
             server.bind_path('/api/', 'www')
             server.bind_proxy('/api/', 'http://localhost:{back.port}')
-            server.set_debug_proxy(True)
             server.add_text_get_mask('/api/own', lambda req, args: 'own')
             serve()
             """)
@@ -661,6 +686,39 @@ class Proxying:
             self.assertEqual(text, site.ask(path).text)
         answer = site.ask("/api/post", "POST", b'{"a": 1}', {"Content-Type": JSON})
         self.assertEqual({"a": 1}, json.loads(answer.body))
+        self.assertIsNone(site.has_logged("proxy", 0))
+
+    def test_websocket(self):
+        """Once the other server has changed the protocol, bytes go both ways until one side ends it."""
+        with socket.create_server(("localhost", 0)) as listener:
+            site = self.script(f"server.bind_proxy('/api/', 'http://localhost:{listener.getsockname()[1]}')\nserve()")
+            with socket.create_connection(("localhost", site.port), 15) as client:
+                client.sendall(b"GET /api/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                               b"Sec-WebSocket-Key: k\r\n\r\n")
+                back, _ = listener.accept()
+                with back, back.makefile("rb") as request, client.makefile("rb") as answer:
+                    back.settimeout(15)
+                    head = list(iter(request.readline, b"\r\n"))
+                    self.assertEqual(b"GET /ws HTTP/1.1\r\n", head[0])
+                    self.assertIn(b"upgrade: websocket\r\n", [line.lower() for line in head])
+                    back.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                                 b"Upgrade: websocket\r\n\r\n\x81\x05hello")
+                    self.assertEqual(b"HTTP/1.1 101 Switching Protocols\r\n", answer.readline())
+                    for _ in iter(answer.readline, b"\r\n"):
+                        pass
+                    self.assertEqual(b"\x81\x05hello", answer.read(7))
+                    client.sendall(b"\x81\x80\0\0\0\0")
+                    self.assertEqual(b"\x81\x80\0\0\0\0", request.read(6))
+                    client.shutdown(socket.SHUT_WR)
+                    self.assertEqual(b"", request.read())
+
+    def test_one_answer(self):
+        """To each request, whatever the other server answers; the original gave two."""
+        back = self.script("server.add_text_get_mask('/x', lambda req, args: 'found')\nserve()", name="back.py")
+        site = self.script(f"server.bind_proxy('/api/', 'http://localhost:{back.port}')\nserve()")
+        asked = b"".join(b"GET /api/%s HTTP/1.1\r\nHost: x\r\n%s\r\n" % each for each in (
+            (b"x", b""), (b"none", b""), (b"x", b"Connection: close\r\n")))
+        self.assertEqual([b"200", b"404", b"200"], re.findall(rb"HTTP/1\.1 (\d+) ", site.exchange(asked)))
 
 
 @serving.both_ways
@@ -708,7 +766,8 @@ class Settings:
             serve()
             """)
         for path in ("/fine", "/robots.txt", "/wrong"):
-            site.ask(path)
+            tag = site.ask(path).headers["ETag"]
+            self.assertEqual(path == "/fine", site.ask(path, headers={"If-None-Match": str(tag)}).status == 304)
         self.assertTrue(site.has_logged('"GET /wrong HTTP/1.1" 404'), site.log)
         self.assertFalse([line for line in site.log if "/fine" in line or "/robots" in line])
 
@@ -734,15 +793,25 @@ class Settings:
         self.assertTrue(0.3 <= float(lines[0].split()[2]) < float(lines[1].split()[2]), lines)
 
     def test_slow_requests_by_default(self):
-        """5 s, and this text."""
+        """After 5 s this text, once, while the request runs."""
         site = self.script("""
-            import time
+            import threading
+            goes_on = threading.Event()
             server.report_slow_requests = True
-            server.add_text_get_mask('/slow', lambda req, args: time.sleep(6) or 'x')
+            server.add_text_get_mask('/slow', lambda req, args: goes_on.wait() and 'x')
+            server.add_text_get_mask('/go', lambda req, args: goes_on.set() or 'x')
             serve()
             """)
-        site.ask("/slow")
-        self.assertTrue(site.has_logged('request takes longer than expected: "GET /slow"'), site.log)
+        started = time.monotonic()
+        slow = threading.Thread(target=site.ask, args=("/slow?x",))
+        slow.start()
+        line = site.has_logged("longer", 14)
+        self.assertLessEqual(5, time.monotonic() - started)
+        site.ask("/go")
+        slow.join()
+        self.assertEqual('[SERVER] request takes longer than expected: "GET /slow?x"', line, site.log)
+        self.assertTrue(site.has_logged('"GET /slow?x HTTP/1.1" 200'), site.log)
+        self.assertEqual([line], [each for each in site.log if "longer" in each])
 
     def test_version_string(self):
         site = self.script("server.update_version_string('own/1')\n"
@@ -779,21 +848,21 @@ class Settings:
 @serving.both_ways
 class Https:
     def test_wrapped_socket(self):
-        """A socket that is wrapped and assigned makes it HTTPS; an idle connection holds up nobody."""
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=localhost", "-keyout", self.bed.path("key"), "-out", self.bed.path("cert")],
-                       check=True, capture_output=True)
+        """A socket that is wrapped and assigned makes it HTTPS; an idle connection holds up nobody, and is closed."""
+        certificate = self.certify()
         site = self.script("""
             import ssl
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain('cert', 'key')
             server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.handshake_timeout = 1
             server.add_json_get_mask('/', lambda req, args: req.secure)
             serve()
             """)
-        with socket.create_connection(("localhost", site.port)):
-            done = subprocess.run(["curl", "-sS", "-m", "10", "--cacert", self.bed.path("cert"),
+        with socket.create_connection(("localhost", site.port), 15) as idle:
+            done = subprocess.run(["curl", "-sS", "-m", "10", "--cacert", certificate,
                                    f"https://localhost:{site.port}/"], capture_output=True, timeout=20)
+            self.assertEqual(b"", idle.recv(1))
         self.assertEqual((0, b"true", b""), (done.returncode, done.stdout, done.stderr))
 
 

@@ -159,6 +159,15 @@ class Worker:
         time.sleep(0.5)
         self.assertEqual([], self.get(script, "/running"))
 
+    def test_pauses_between_questions(self):
+        """Half a second, then ever longer ones up to a minute; they are noted, not waited for."""
+        script, page = self.begin()
+        page.do("window.pauses = []; window.setTimeout = (then, time) => { if (pauses.push(time) < 480)"
+                " Promise.resolve().then(then); }; work.post('a', '/loop', {name: 'one'}); 0")
+        page.wait("pauses.length === 480", 60)
+        expected = serving.pauses(500, 10, 60000, 480)
+        self.assertEqual((expected, 60000), (page.do("pauses"), expected[-1]))
+
     def test_a_job_of_the_same_name_takes_the_place(self):
         script, page = self.begin()
         page.do("work.post('a', '/loop', {name: 'one'}); 0")

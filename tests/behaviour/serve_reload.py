@@ -610,6 +610,9 @@ class Surroundings(served.Case):
         self.assertEqual("text", self.get("/page.html"))
         process.terminate()
         self.assertEqual(0, process.wait(10))
+        log = process.stderr.read().decode()
+        line = f"[SERVER] serving {os.path.realpath(self.bed.work)} at http://localhost:{port}/\n"
+        self.assertEqual(1, log.count(line), log)
 
     def test_plain_python(self):
         """Without a warm server it is the same."""

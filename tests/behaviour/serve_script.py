@@ -1,7 +1,7 @@
 """What a quick_server script does beside serving: messages, restarts, exit statuses, shutdown, the command loop.
 
 Scripts run in a process of their own here (QUICKEN_DISABLE), but for those that become `quicken serve` (HandOver), and
-the real ones at the end, which run both ways.
+those of Shutdown and Input and the real ones at the end, which run both ways.
 """
 
 import json
@@ -24,8 +24,8 @@ NO_LOOP = "[SERVER] no command loop - use CTRL-C to terminate"
 class Messages(serving.Case):
     HEAD = "import sys, quick_server\nfrom quick_server import msg, set_log_file, debug\n"
 
-    def run_script(self, text, env=None):
-        script = self.script(text, head=self.HEAD, wait=False, env=env)
+    def run_script(self, text, env=None, head=""):
+        script = self.script(text, head=harness.dedent(head) + self.HEAD, wait=False, env=env)
         self.assertEqual(0, script.end(), script.log)
         return script
 
@@ -56,6 +56,17 @@ class Messages(serving.Case):
             self.assertEqual("site.py (4): first\nsite.py (6): second\nsite.py (8): third\n",
                              by_path.read() + by_file.read())
 
+    def test_at_the_end(self):
+        """Other threads have nothing to say while the interpreter ends, which would die of their being in its way."""
+        script = self.run_script("""
+            ends, said = threading.Event(), threading.Event()
+            threading.Thread(target=lambda: ends.wait() and (msg('other') or said.set()), daemon=True).start()
+            """, head="""
+            import atexit, threading
+            atexit.register(lambda: msg('main') or ends.set() or said.wait())
+            """)
+        self.assertEqual(["site.py (2): main"], script.log)
+
     def test_debug(self):
         text = "debug(lambda: msg('called') or 'text')"
         self.assertEqual([], self.run_script(text).log)
@@ -69,7 +80,8 @@ class Restart(serving.Case):
 
     TEXT = """
         import os
-        print('run', is_original(), has_been_restarted(), os.environ.get('QUICK_SERVER_RESTART'), flush=True)
+        print('run', is_original(), has_been_restarted(), os.environ.get('QUICK_SERVER_RESTART'),
+              os.environ.get('QUICK_SERVER_SUBSEQ'), flush=True)
         @server.text_get('/')
         def get(req, args):
             return str(os.getpid())
@@ -94,7 +106,7 @@ class Restart(serving.Case):
         self.assertEqual(3, len(pids))
         script.type("quit")
         self.assertEqual(0, script.end())
-        self.assertEqual(["run False False 42", "end", "run False True 42", "end", "run False True 42", "end"],
+        self.assertEqual(["run False False 42 None", "end", "run False True 42 1", "end", "run False True 42 1", "end"],
                          self.told(script))
 
     def test_without_setup(self):
@@ -107,7 +119,7 @@ class Restart(serving.Case):
         self.assertEqual(str(script.process.pid), script.ask("/").text)
         script.type("quit")
         self.assertEqual(0, script.end())
-        self.assertEqual(["run True False None", "end", "atexit", "run True True None", "end", "atexit"],
+        self.assertEqual(["run True False None None", "end", "atexit", "run True True None 1", "end", "atexit"],
                          self.told(script))
 
     def test_exit_codes(self):
@@ -145,16 +157,8 @@ class Restart(serving.Case):
         self.assertEqual(["True"], script.lines)
 
 
-class Ending(serving.Case):
-    def test_interrupt(self):
-        """CTRL-C ends serve_forever(), and what follows in the script is run."""
-        script = self.script("serve()\nprint('after')")
-        script.ask("/")
-        script.process.send_signal(signal.SIGINT)
-        self.assertEqual(0, script.end())
-        self.assertEqual("after", script.lines[-1])
-        self.assertNotIn("Traceback", "".join(script.log))
-
+@serving.both_ways
+class Shutdown:
     def test_shutdown_hooks(self):
         """In reverse, at either signal; one that fails is logged; status 130."""
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -178,6 +182,24 @@ class Ending(serving.Case):
         script.ask("/")
         script.process.send_signal(signal.SIGTERM)
         self.assertEqual((130, "hook"), (script.end(), script.lines[-1]))
+
+    def test_quit(self):
+        """Is no signal."""
+        script = self.script("setup_shutdown()\nadd_shutdown_hook(lambda: print('hook'))\nserve()\nprint('after')")
+        script.type("quit")
+        self.assertEqual((0, "after"), (script.end(), script.lines[-1]))
+        self.assertNotIn("hook", script.lines)
+
+
+class Ending(serving.Case):
+    def test_interrupt(self):
+        """CTRL-C ends serve_forever(), and what follows in the script is run."""
+        script = self.script("serve()\nprint('after')")
+        script.ask("/")
+        script.process.send_signal(signal.SIGINT)
+        self.assertEqual(0, script.end())
+        self.assertEqual("after", script.lines[-1])
+        self.assertNotIn("Traceback", "".join(script.log))
 
     def test_done(self):
         """Set anywhere, also before it serves; answers that have begun have shutdown_latency seconds."""
@@ -212,27 +234,14 @@ class Ending(serving.Case):
         self.assertEqual(0, script.end(), script.log)
         self.assertEqual(["the server has been closed"], script.lines)
 
-    def test_all_interfaces(self):
-        """'' is every address of IPv4; the real socket is there to be seen."""
-        script = self.script("""
-            server = create_server(('', 0))
-            print(server.server_address[0], server.fileno() == server.socket.fileno(), flush=True)
-            server.add_text_get_mask('/', lambda req, args: req.client_address[0])
-            serve()
-            """)
-        self.assertEqual("0.0.0.0 True", script.lines[0])
-        for address in ("127.0.0.1", "127.0.0.2"):
-            done = subprocess.run(["curl", "-sS", "-m", "5", "--interface", address, f"http://{address}:{script.port}/"],
-                                  capture_output=True)
-            self.assertEqual(address.encode(), done.stdout, done)
-
     def test_port_taken(self):
         script = self.script("create_server(server.server_address)", wait=False)
         self.assertEqual(1, script.end())
         self.assertRegex(script.log[-1], "OSError: .*Address already in use: cannot listen at 127.0.0.1:[0-9]+")
 
 
-class CommandLoop(serving.Case):
+@serving.both_ways
+class Input:
     TEXT = """
         @server.cmd(argc=1, complete=lambda args, text: ['joe', 'jane'])
         def add_user(args):
@@ -262,9 +271,12 @@ class CommandLoop(serving.Case):
         """Says so, and goes on serving."""
         script = self.script("server.add_text_get_mask('/', lambda req, args: 'x')\nserve()")
         script.process.stdin.close()
-        self.assertTrue(script.has_logged(NO_LOOP), script.log)
+        line = NO_LOOP.replace("[SERVER] ", "") if self.served else NO_LOOP
+        self.assertEqual(line, script.has_logged("no command loop"), script.log)
         self.assertEqual(b"x", script.ask("/").body)
 
+
+class CommandLoop(serving.Case):
     def test_no_command_loop(self):
         script = self.script("server.no_command_loop = True\nserve()")
         self.assertTrue(script.has_logged(NO_LOOP), script.log)
@@ -274,7 +286,7 @@ class CommandLoop(serving.Case):
 
     def test_terminal(self):
         """Prompt, completion, history from run to run; the terminal as it was afterwards."""
-        path = self.bed.write("site.py", harness.dedent(serving.HEAD) + harness.dedent(self.TEXT))
+        path = self.bed.write("site.py", harness.dedent(serving.HEAD) + harness.dedent(Input.TEXT))
         env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1", "PS1": "$ ", "TERM": "xterm"})
         terminal = screen.Terminal(["/bin/sh"], env, self.bed.work, b"HOME=" + self.bed.home.encode())
         self.addCleanup(terminal.close)
@@ -318,6 +330,20 @@ class CommandLine(serving.Case):
             process.send_signal(signal.SIGINT)
             self.assertEqual(0, process.wait(10))
             self.assertIs(logged, "GET /x.txt" in process.stderr.read())
+
+    def test_all_interfaces(self):
+        """An empty address; the log says localhost. By the interpreter, and by what it hands over to."""
+        self.bed.write("x.txt", "content")
+        line = re.compile(r"\[SERVER\] serving (.*) at http://localhost:([0-9]+)/\n")
+        for options, disabled in (((), "1"), (("-v",), "1"), (("-v",), None), ((), None)):
+            process = self.start("-a", "", "-p", "0", *options, disabled=disabled)
+            found = line.fullmatch(process.stderr.readline())
+            self.assertEqual(os.path.realpath(self.bed.work), found and os.path.realpath(found.group(1)))
+            done = subprocess.run(["curl", "-sS", "-m", "5", f"http://127.0.0.2:{found.group(2)}/x.txt"],
+                                  capture_output=True)
+            self.assertEqual((b"content", b""), (done.stdout, done.stderr))
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
 
     def test_handed_over(self):
         """To the program that serves files without an interpreter."""

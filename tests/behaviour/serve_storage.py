@@ -122,6 +122,27 @@ class Tokens:
             """))
         self.assertEqual([500], self.get(script, "/n"))
 
+    def test_a_handler_of_the_scripts_own(self):
+        """Is asked for every token, with the expiration that is meant."""
+        script = self.script(harness.dedent("""
+            asked = []
+            class Own(DefaultTokenHandler):
+                def get(self, token, expire, readonly=False):
+                    asked.append([token, expire, readonly])
+                    return super().get(token, expire, readonly)
+                def ttl(self, token):
+                    return 7
+            server = create_server(('localhost', 0), token_handler=Own())
+            @server.json_get('/asked', 0)
+            def get_asked(req, args):
+                return asked
+            """) + TOKENS + "serve()")
+        self.add(script, "a", 1)
+        self.add(script, "a", 2, None)
+        self.assertEqual({"items": [1, 2], "seen": True}, self.get(script, "/see/a"))
+        self.assertEqual([["a", 3600, False], ["a", None, False], ["a", 3600, True]], self.get(script, "/asked"))
+        self.assertEqual([7], self.get(script, "/ttl/a"))
+
     def test_a_name_has_a_limit(self):
         script, _ = self.begin()
         self.assertEqual(500, script.ask("/see/" + "x" * 257).status)

@@ -1,10 +1,15 @@
 """The corners of the described interface: what serve_api and its kin leave out, name by name and to the byte."""
 
+import http.client
+import http.server
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -27,7 +32,8 @@ SERVER_NAMES = """
     json_get json_post json_put json_delete text_get text_post text_put text_delete middleware middlewares
     add_pre_middleware bind_path bind_path_fallback bind_proxy set_debug_proxy add_file_patterns add_default_white_list
     link_empty_favicon_fallback set_file_fallback_hook add_special_file mirror_file link_worker_js mirror_worker_js
-    update_version_string set_common_invalid_paths create_token get_token_obj get_tokens get_token_ttl json_worker
+    link_legacy_worker_js mirror_legacy_worker_js update_version_string set_common_invalid_paths
+    create_token get_token_obj get_tokens get_token_ttl json_worker
     get_default_token_expiration set_default_token_expiration cmd
     add_json_get_mask add_json_post_mask add_json_put_mask add_json_delete_mask
     add_text_get_mask add_text_post_mask add_text_put_mask add_text_delete_mask
@@ -239,22 +245,36 @@ class Files:
         self.assertEqual((404, 200), (site.ask("/a.txt").status, site.ask("/icon").status))
 
     def test_worker_js(self):
-        """Linked and mirrored: the same bytes, as JavaScript."""
-        site = self.site("server.link_worker_js('/js/worker.js')\nserver.mirror_worker_js('www/copy.js')")
+        """Linked and mirrored, by either name: the same bytes, as JavaScript."""
+        site = self.site("""
+            server.link_worker_js('/js/worker.js')
+            server.link_legacy_worker_js('/js/legacy.js')
+            server.mirror_worker_js('www/copy.js')
+            server.mirror_legacy_worker_js('www/copy.legacy.js')
+            """)
         with open(os.path.join(serving.PACKAGE, "quick_server", "worker.js"), "rb") as file:
             content = file.read()
-        self.assert_answer((200, "text/javascript", content), site.ask("/js/worker.js"))
-        self.assertEqual(content, site.ask("/copy.js").body)
+        for path in ("/js/worker.js", "/js/legacy.js", "/copy.js", "/copy.legacy.js"):
+            self.assert_answer((200, "text/javascript", content), site.ask(path))
 
     def test_pages_of_errors(self):
         """Python's own, for what is no handler's as well."""
         site = self.site("")
         answer = site.ask("/nothing")
         self.assertEqual((404, "text/html;charset=utf-8"), (answer.status, answer.headers["Content-Type"]))
-        for part in ("<h1>Error response</h1>", "<p>Error code: 404</p>", "<p>Message: File not found.</p>",
-                     "<p>Error code explanation: 404 - Nothing matches the given URI.</p>"):
-            self.assertIn(part, answer.text)
-        self.assertNotIn("--", answer.text)
+        stock = http.server.DEFAULT_ERROR_MESSAGE
+        self.assertEqual(stock % {"code": 404, "message": "File not found", "explain": "Nothing matches the given URI"},
+                         answer.text)
+        for data in (b"GET /a--b--- HTTP/1.1\r\nHost: x\r\n\r\n", b"A--B /a.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+                     b"POST /a.txt HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nHost--: x\r\n\r\n",
+                     b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: --\r\n\r\n"):
+            answer = site.exchange(data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            page = answer.partition(b"\r\n\r\n")[2].decode()
+            code = int(re.search("<p>Error code: ([0-9]+)</p>", page).group(1))
+            message = re.search("<p>Message: (.*)\\.</p>", page).group(1)
+            explanation = http.server.BaseHTTPRequestHandler.responses[code][1]
+            self.assertEqual(stock % {"code": code, "message": message, "explain": explanation}, page)
+            self.assertNotIn("--", page)
 
 
 @serving.both_ways
@@ -277,7 +297,7 @@ class Proxying:
                              (answer.status, json.loads(answer.body)))
         answer = site.ask("/api/y", "HEAD")
         self.assertEqual((203, b""), (answer.status, answer.body))
-        self.assertTrue(site.has_logged("/api/y"), site.log)
+        self.assertEqual('[SERVER] proxy: "DELETE /api/y?z=1 HTTP/1.1"', site.has_logged('proxy: "DELETE '), site.log)
         self.assertEqual(404, site.ask("/apix").status)
 
 
@@ -306,6 +326,179 @@ class Uploads:
         answer = site.ask("/up", "POST", b"x" * 1001)
         self.assertEqual(413, answer.status)
         self.assertIn("<p>Message: Uploaded file is too large! 1001 &gt; 1000.</p>", answer.text)
+
+
+    def test_without_a_length(self):
+        """There is no body then, and the next request is read; the original answered 500."""
+        site = self.script("server.add_json_post_mask('/up', lambda req, args: [args['post'], args['files']])\nserve()")
+        request = b"POST /up HTTP/1.1\r\nHost: x\r\n%s\r\n"
+        found = site.exchange(request % b"" + request % b"Connection: close\r\n")
+        self.assertEqual(2, found.count(b"HTTP/1.1 200 OK\r\n"), found)
+        self.assertEqual(2, found.count(b"\r\n\r\n[\n  {},\n  {}\n]"), found)
+
+    def test_asks_first(self):
+        """A client that waits for "100 Continue" has it before it sends the body."""
+        site = self.script("server.add_text_post_mask('/up', lambda req, args: req.rfile.read())\nserve()")
+        with socket.create_connection(("localhost", site.port), 15) as client:
+            client.sendall(b"POST /up HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+            go_on = b"HTTP/1.1 100 Continue\r\n\r\n"
+            self.assertEqual(go_on, client.recv(len(go_on), socket.MSG_WAITALL))
+            client.sendall(b"abc")
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            self.assertEqual((200, b"abc"), (answer.status, answer.read()))
+
+
+@serving.both_ways
+class Requests:
+    def test_times_and_sizes(self):
+        """As a log line has them, to the byte."""
+        times = {-1: "", 0: "0.00ms", 0.000004: "0.00ms", 0.01234: "12.34ms", 0.5: "500.00ms", 0.99: "990.00ms",
+                 1: "1.00s", 1.2: "1.20s", 90: "90.00s", 3600.126: "3600.13s"}
+        sizes = {-1: "", 0: "0B", 1: "1B", 512: "512B", 1023: "1023B", 1024: "1.0KiB", 1536: "1.5KiB", 10240: "10.0KiB",
+                 1 << 20: "1.0MiB", 50 << 20: "50.0MiB", 1 << 30: "1.0GiB", 5 << 40: "5120.0GiB"}
+        site = self.script(f"""
+            @server.json_get('/')
+            def get(req, args):
+                return [[req.log_elapsed_time_string(each) for each in {list(times)}],
+                        [req.log_size_string(each) for each in {list(sizes)}]]
+            serve()
+            """)
+        self.assertEqual([list(times.values()), list(sizes.values())], json.loads(site.ask("/").body))
+
+
+@serving.both_ways
+class Connections:
+    def test_more_than_a_short_backlog_has(self):
+        """From create_server() on clients are connected, though nobody serves yet; all of them are answered."""
+        site = self.script("""
+            import os, time
+            server.add_text_get_mask('/', lambda req, args: 'x')
+            print('port', server.server_port, flush=True)
+            while not os.path.exists('go'):
+                time.sleep(0.01)
+            server.serve_forever()
+            """)
+        clients = [http.client.HTTPConnection("localhost", site.port, timeout=15) for _ in range(100)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.request("GET", "/")
+        self.bed.write("go", "")
+        self.assertEqual([b"x"] * 100, [client.getresponse().read() for client in clients])
+
+    def test_an_answer_is_one_segment(self):
+        """Head and body in one write, of handlers and files: the second one waited for the client, on a connection
+        that is kept. tcp(7), TCP_INFO: tcpi_data_segs_in is at 152."""
+        self.bed.write("f.txt", "x" * 1024)
+        site = self.script("""
+            server.bind_path('/', '.')
+            server.add_text_get_mask('/text', lambda req, args: 'x' * 1000)
+            server.add_json_post_mask('/json', lambda req, args: args['post'])
+            serve()
+            """)
+        client = http.client.HTTPConnection("localhost", site.port, timeout=15)
+        self.addCleanup(client.close)
+        for _ in range(20):
+            for method, path in (("GET", "/text"), ("POST", "/json"), ("GET", "/f.txt")):
+                client.request(method, path, b"{}" if method == "POST" else None, {"Content-Type": JSON})
+                answer = serving.Answer(client.getresponse())
+                self.assertEqual(200, answer.status, answer)
+        info = client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        self.assertLess(struct.unpack_from("I", info, 152)[0], 90, "60 answers, and what was sent again")
+
+    def test_all_interfaces(self):
+        """'' is every address of IPv4; the real socket is there to be seen."""
+        site = self.script("""
+            server = create_server(('', 0))
+            print(server.server_address[0], server.fileno() == server.socket.fileno(), flush=True)
+            server.add_text_get_mask('/', lambda req, args: req.client_address[0])
+            serve()
+            """)
+        for address in ("127.0.0.1", "127.0.0.2"):
+            done = subprocess.run(["curl", "-sS", "-m", "5", "--interface", address, f"http://{address}:{site.port}/"],
+                                  capture_output=True)
+            self.assertEqual(address.encode(), done.stdout, done)
+        self.assertEqual("0.0.0.0 True", site.lines[0])
+
+    def test_left_at_the_end(self):
+        """Who has no answer shutdown_latency after the end has begun; what follows serve_forever() is run."""
+        site = self.script("""
+            import os, threading, time
+            @server.text_get('/')
+            def get(req, args):
+                threading.Timer(0.1, setattr, [server, 'done', True]).start()
+                time.sleep(600)
+            serve()
+            print('after', flush=True)
+            os._exit(0)
+            """)
+        self.assertRaises((ConnectionError, http.client.HTTPException), site.ask, "/")
+        self.assertTrue(harness.wait_until(lambda: "after" in site.lines), site.lines)
+
+
+@serving.both_ways
+class Interpreter:
+    """While a handler has the interpreter's lock, and does not let it go."""
+
+    TEXT = """
+        import ctypes, os, ssl
+        server.bind_path('/', 'www')
+        server.bind_proxy('/back/', 'http://localhost:%d')
+        @server.text_get('/hold')
+        def hold(req, args):
+            fifo = os.open('fifo', os.O_RDWR)
+            byte = ctypes.create_string_buffer(1)
+            print('holding', flush=True)
+            ctypes.PyDLL(None).read(fifo, byte, 1)
+            return byte.raw
+        server.add_text_get_mask('/free', lambda req, args: 'free')
+        """
+
+    def curl(self, *arguments):
+        return subprocess.run(["curl", "-sS", "-m", "20", "-w", "%{http_code}", *arguments], capture_output=True).stdout
+
+    def check(self, scheme, more=""):
+        os.mkfifo(self.bed.path("fifo"))
+        os.mkdir(self.bed.path("www"))
+        self.bed.write("www/small.txt", "small")
+        self.bed.write("www/large.txt", "x" * 200000)
+        back = self.script("server.add_text_get_mask('/x', lambda req, args: 'back')\nserve()", name="back.py")
+        site = self.script(harness.dedent(self.TEXT) % back.port + harness.dedent(more) + "serve()\n")
+        certificate, url = self.bed.path("cert"), f"{scheme}://localhost:{site.port}"
+        answers = {}
+
+        def ask(path):
+            answers[path] = self.curl("--cacert", certificate, url + path)
+
+        threads = [threading.Thread(target=ask, args=(path,)) for path in ("/hold", "/free")]
+        threads[0].start()
+        try:
+            self.assertTrue(harness.wait_until(lambda: "holding" in site.lines), site.log)
+            threads[1].start()
+            for path, body in (("/small.txt", b"small200"), ("/large.txt", b"x" * 200000 + b"200"),
+                               ("/nothing", b"404"), ("/back/x", b"back200")):
+                self.assertTrue(self.curl("--cacert", certificate, url + path).endswith(body), path)
+            tag = "%x" % zlib.crc32(b"small")
+            self.assertEqual(b"304", self.curl("--cacert", certificate, "-H", "If-None-Match: " + tag,
+                                               url + "/small.txt"))
+            self.assertEqual({}, answers)
+        finally:
+            with open(self.bed.path("fifo"), "wb") as fifo:
+                fifo.write(b"!")
+            for thread in threads:
+                thread.join()
+        self.assertEqual({"/hold": b"!200", "/free": b"free200"}, answers)
+
+    def test_files_and_proxy(self):
+        self.check("http")
+
+    def test_files_and_proxy_by_https(self):
+        self.certify()
+        self.check("https", """
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain('cert', 'key')
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            """)
 
 
 @serving.both_ways

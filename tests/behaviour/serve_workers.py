@@ -55,6 +55,20 @@ def payload(args):
     return args
 """
 
+# The workers' clock is the test's.
+CLOCK = """
+import types, quick_server._workers
+now = [1000.0]
+quick_server._workers.time = types.SimpleNamespace(monotonic=lambda: now[0])
+@server.json_get('/later', 1)
+def later(req, args):
+    now[0] += float(args['paths'][0])
+    return now
+@server.json_get('/threads', 0)
+def get_threads(req, args):
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith('worker /')]
+"""
+
 
 def dumped(**members):
     """As json_dumps() has it."""
@@ -193,6 +207,22 @@ class Protocol(Client):
         self.assertFalse(self.say(script, "/wait", action="get", token=token)["done"])
         self.assertEqual(404, self.post(script, "/long", action="cargo", token=pieces[0]).status)
 
+    def test_how_long_what_nobody_asks_for_is_kept(self):
+        """A result two minutes from the end of its job, a piece of one ten from when it was named."""
+        script = self.script(WORKERS + CLOCK + "server.max_chunk_size = 1000\nserve()")
+        read, unread = self.begin(script, "/wait", seconds=1), self.begin(script, "/wait", seconds=1)
+        self.assertTrue(harness.wait_until(lambda: not self.get(script, "/threads")))
+        self.get(script, "/later/119.9")
+        self.assertTrue(self.say(script, "/wait", action="get", token=read)["done"])
+        self.get(script, "/later/0.2")
+        unknown = {"token": unread, "done": False, "result": None, "continue": False}
+        self.assertEqual(unknown, self.say(script, "/wait", action="get", token=unread))
+        pieces = json.loads(self.outcome(script, "/long", size=1500).body)["result"]
+        self.get(script, "/later/599.9")
+        self.assertEqual(1000, len(self.say(script, "/long", action="cargo", token=pieces[0])["result"]))
+        self.get(script, "/later/0.2")
+        self.assertEqual(404, self.post(script, "/long", action="cargo", token=pieces[1]).status)
+
     def test_at_most_so_many_at_once(self):
         script = self.script(WORKERS + "server.max_workers = 3\nserve()")
         tokens = [self.begin(script, "/loop") for _ in range(3)]
@@ -218,6 +248,29 @@ class Protocol(Client):
         self.assertEqual("{'seconds': 0.7} 5000\n500 worker error\n404 Not Found\nNone timeout\n",
                          done.stdout.decode(), done.stderr.decode())
         self.assertTrue(harness.wait_until(lambda: "death" in self.get(script, "/notes")), "it is stopped at the end")
+
+    def test_pauses_of_the_client_in_python(self):
+        """Half a second, then ever longer ones up to a minute; they are noted, not waited for."""
+        script = self.script(WORKERS + "serve()")
+        path = self.bed.write("client.py", """
+            import json, time, types
+            from quick_server import _worker_client, worker_request
+            class Enough(Exception):
+                pass
+            pauses = []
+            def sleep(seconds):
+                pauses.append(seconds)
+                if len(pauses) == 480:
+                    raise Enough
+            _worker_client.time = types.SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+            try:
+                worker_request('http://localhost:%d/loop', {})
+            except Enough:
+                print(json.dumps(pauses))
+        """ % script.port)
+        done = self.bed.run([harness.PYTHON, path], env={"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1"})
+        expected = serving.pauses(0.5, 0.01, 60, 480)
+        self.assertEqual((expected, 60), (json.loads(done.stdout), expected[-1]), done.stderr)
 
     def test_other_requests_go_on_while_a_worker_computes(self):
         """All of them are answered while a thread never lets the interpreter go by itself."""
@@ -308,6 +361,47 @@ server = create_server(('localhost', 0), thread_factory=factory, worker_construc
         self.assertNotEqual(one, self.compute(second, "/pid"), "no id: not cached")
         self.bed.write("base", "changed")
         self.assertNotEqual(one, self.compute(second, "/pid", id=1))
+
+    def test_a_cache_of_the_scripts_own(self):
+        """It is asked for what json_worker() was given, or its defaults; has(), read() and write() are called."""
+        script = self.script("""
+            calls, kept = [], {}
+            class Handle:
+                def __init__(self, key):
+                    self.key = key
+                def __enter__(self):
+                    return self
+                def __exit__(self, *exception):
+                    calls.append('exit')
+                def has(self):
+                    return self.key in kept
+                def read(self):
+                    calls.append('read')
+                    return kept[self.key]
+                def write(self, text):
+                    kept[self.key] = text
+            class Cache:
+                def get_hnd(self, obj, section, method):
+                    calls.append([obj, section, method])
+                    return Handle(str((obj, section, method)))
+            server.cache = Cache()
+            @server.json_worker('/usual', cache_id=lambda args: {'n': args['n']})
+            def usual(args):
+                calls.append('computed')
+                return args
+            server.json_worker('/other', cache_id=lambda args: args['n'], cache_method='json', cache_section='s')(usual)
+            @server.json_get('/seen')
+            def seen(req, args):
+                return [calls, kept]
+            serve()
+            """)
+        for mask, asked, key in (("/usual", [{"n": 1}, "www", "string"], "({'n': 1}, 'www', 'string')"),
+                                 ("/other", [1, "s", "json"], "(1, 's', 'json')")):
+            for more in (0, 1):
+                self.assertEqual({"n": 1, "more": 0}, self.compute(script, mask, n=1, more=more))
+            calls, kept = self.get(script, "/seen")
+            self.assertEqual([asked, "computed", "exit", asked, "read", "exit"], calls[-6:])
+            self.assertEqual('{\n  "more": 0,\n  "n": 1\n}', kept[key])
 
 
 ISOLATED = """

@@ -29,6 +29,14 @@ def serve():
 """
 
 
+def pauses(first, least, most, count):
+    """Between a worker's client's questions: each is 1 % longer than the one before, by `least` at least."""
+    found = [first]
+    while len(found) < count:
+        found.append(min(max(found[-1] * 1.01, found[-1] + least), most))
+    return found
+
+
 class Answer:
     def __init__(self, answer):
         self.status = answer.status
@@ -139,6 +147,13 @@ class Case(harness.Case):
         script = Script(self.bed, path, served=options.pop("served", self.served), **options)
         self.addCleanup(script.close)
         return script.wait_for_port() if wait else script
+
+    def certify(self):
+        """A key and a certificate of localhost's, in the files `key` and `cert`; the path of the latter."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", self.bed.path("key"), "-out", self.bed.path("cert")],
+                       check=True, capture_output=True)
+        return self.bed.path("cert")
 
     def assert_answer(self, expected, answer):
         """expected: (status, body) or (status, type, body)"""

@@ -144,7 +144,7 @@ void HandlerCall::refuse() {
 Outlet& HandlerCall::outlet() {
     core_.threads().leave_loop();
     if (outlet_ == nullptr) {
-        outlet_ = std::make_shared<Outlet>(core_.server(), exchange_, core_.over());
+        outlet_ = std::make_shared<Outlet>(core_.site(), exchange_, core_.over());
     }
     return *outlet_;
 }

@@ -18,9 +18,9 @@ constexpr std::chrono::milliseconds k_look_again{100};  // whether the loop has 
 
 void Outlet::begin(Response head) {
     const auto shared = std::make_shared<Response>(std::move(head));
-    server_.post([self = shared_from_this(), shared] {
+    site_.server().post([self = shared_from_this(), shared] {
         if (self->exchange_ != nullptr && !self->hijacked_) {
-            self->exchange_->begin(std::move(*shared));
+            self->site_.begin(*self->exchange_, std::move(*shared));
         }
     });
 }
@@ -39,7 +39,7 @@ bool Outlet::write(std::string bytes) {
     waiting_ += bytes.size();
     queue_.push_back(std::move(bytes));
     lock.unlock();
-    server_.post([self = shared_from_this()] { self->pump(); });
+    site_.server().post([self = shared_from_this()] { self->pump(); });
     return true;
 }
 
@@ -96,14 +96,14 @@ Fd Outlet::hijack() {
     auto other = std::make_shared<Fd>(pair[1]);
     auto taken = std::make_shared<std::promise<bool>>();
     std::future<bool> result = taken->get_future();
-    server_.post([self = shared_from_this(), other, taken] {
+    site_.server().post([self = shared_from_this(), other, taken] {
         std::string buffered;
         std::unique_ptr<Stream> client =
             self->exchange_ != nullptr ? self->exchange_->hijack(buffered) : nullptr;
         self->hijacked_ = client != nullptr;
         taken->set_value(self->hijacked_);
         if (client != nullptr) {
-            relay(self->server_, std::move(client), std::move(buffered), std::move(*other));
+            relay(self->site_.server(), std::move(client), std::move(buffered), std::move(*other));
         }
     });
     while (result.wait_for(k_look_again) != std::future_status::ready) {

@@ -13,15 +13,15 @@
 #include <string>
 
 #include "http/exchange.hpp"
-#include "http/server.hpp"
+#include "http/site.hpp"
 
 namespace quicken::http::python {
 
 class Outlet : public std::enable_shared_from_this<Outlet> {
  public:
     /// `over`: the loop has ended, nothing is sent any more; it outlives this.
-    Outlet(Server& server, std::shared_ptr<Exchange> exchange, const std::atomic<bool>& over)
-        : server_(server), exchange_(std::move(exchange)), over_(over) {}
+    Outlet(Site& site, std::shared_ptr<Exchange> exchange, const std::atomic<bool>& over)
+        : site_(site), exchange_(std::move(exchange)), over_(over) {}
 
     void begin(Response head);
     /// Blocks while more than 1 MiB waits. False: the client has gone.
@@ -35,7 +35,7 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
     void pump();
     void sent(bool failed, std::uint64_t size);
 
-    Server& server_;
+    Site& site_;
     std::shared_ptr<Exchange> exchange_;  // the loop's
     const std::atomic<bool>& over_;
     bool pumping_ = false;   // the loop's

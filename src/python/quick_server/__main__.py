@@ -5,7 +5,8 @@ import os
 import sys
 from typing import List, Optional
 
-from quick_server import _hand_over, create_server, msg
+from quick_server import _hand_over, create_server
+from quick_server._log import server_msg
 
 
 def _read(arguments: Optional[List[str]]) -> argparse.Namespace:
@@ -34,8 +35,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     server.bind_path('/', options.www)
     server.directory_listing = True
     server.suppress_noise = not options.verbose
-    msg('serving {0} at http://{1}:{2}/', os.path.abspath(options.www), options.address or 'localhost',
-        server.server_port)
+    server_msg('serving %s at http://%s:%d/' % (
+        os.path.abspath(options.www), options.address or 'localhost', server.server_port))
     server.serve_forever()
     server.server_close()
     return 0

@@ -4,6 +4,7 @@ LONG_MSG and MSG_STDERR are read from the package each time, so that `quick_serv
 then on. A message is one write, so that those of several threads do not mix.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -11,11 +12,26 @@ from typing import IO, Any, Callable, Optional, Union
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _SHORT = '[SERVER] '
+_LAST_WAIT = 2.0  # seconds for a thread that writes to who does not read
 
 _lock = threading.Lock()
 # Held at a fork, so that no thread is in the midst of a stream's buffer then: the child's copy would be locked for ever.
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _log_file: Optional[IO[str]] = None
+_ending = False
+
+
+def _end() -> None:
+    """From now on only the main thread writes: the interpreter flushes its streams next, and dies of one that another
+    thread is in the midst of."""
+    global _ending
+    taken = _lock.acquire(timeout=_LAST_WAIT)
+    _ending = True
+    if taken:
+        _lock.release()
+
+
+atexit.register(_end)
 
 
 def set_log_file(file: Union[None, str, IO[str]]) -> None:
@@ -46,6 +62,8 @@ def write(text: str) -> None:
     if _log_file is not None and _log_file is not sys.stderr and _setting('MSG_STDERR'):
         files.append(sys.stderr)
     with _lock:
+        if _ending and threading.current_thread() is not threading.main_thread():
+            return
         for file in files:
             try:
                 file.write(text)

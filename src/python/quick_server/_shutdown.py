@@ -1,5 +1,6 @@
 """What is done when SIGINT or SIGTERM ends the process."""
 
+import os
 import signal
 import sys
 from typing import Any, Callable, List
@@ -28,6 +29,14 @@ def _shut_down(*_: Any) -> None:
         except Exception as error:
             report_error('shutdown hook', error)
     sys.exit(STATUS)
+
+
+def interrupt() -> bool:
+    """Has the main thread do what setup_shutdown() has set up for SIGTERM; False if there is nothing. Any thread."""
+    if signal.getsignal(signal.SIGTERM) is not _shut_down:
+        return False
+    os.kill(os.getpid(), signal.SIGTERM)
+    return True
 
 
 def setup_shutdown() -> None:

@@ -21,7 +21,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Set, Tuple
 
-from quick_server import _modules
+from quick_server import _modules, _shutdown
 
 if TYPE_CHECKING:
     from quick_server._server import QuickServer
@@ -187,7 +187,7 @@ class Supervisor:
             for server in self._servers[:1]:
                 server.run_command(str(message.get('line', '')))
         except SystemExit:
-            self._stop(message)
+            self._end()
         finally:
             self._say({'do': 'ran', 'id': message.get('id')})
 
@@ -224,6 +224,12 @@ class Supervisor:
                 server.drain(-1)
 
     def _stop(self, message: Message) -> None:
+        """A script with shutdown hooks ends by them, as at the signal that this stands for."""
+        self.stopping = True
+        if not _shutdown.interrupt():
+            self._end()
+
+    def _end(self) -> None:
         self.stopping = True
         for server in list(self._servers):
             server.done = True

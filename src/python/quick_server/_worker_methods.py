@@ -128,6 +128,16 @@ class WorkerMethods:
         """Keeps a copy of the browser's side of workers at the path, relative to base_path."""
         self.mirror_file(path, WORKER_JS, True)
 
+    # Of versions whose worker.js is a module, where the script of before has a name of its own: here one file is both
+
+    def link_legacy_worker_js(self, mask: str) -> None:
+        """The same as link_worker_js()."""
+        self.link_worker_js(mask)
+
+    def mirror_legacy_worker_js(self, path: str) -> None:
+        """The same as mirror_worker_js()."""
+        self.mirror_worker_js(path)
+
     def _workers_running(self) -> int:
         """Jobs, and results that nobody has asked for yet: reasons for the process to stay."""
         return sum(int(worker.count()) for worker in list(self._worker_masks.values()))
