@@ -47,10 +47,11 @@ bool Edits::watch(const std::string& path, std::int64_t since) {
     std::error_code lost;  // the working directory, if it has been removed
     const std::filesystem::path absolute = std::filesystem::absolute(path, lost).lexically_normal();
     if (lost) return false;
-    if (files_.contains(absolute)) return true;
+    // A link's file is edited where it is, and that is elsewhere once the link has changed.
     std::error_code missing;
     const auto meant = std::filesystem::weakly_canonical(absolute, missing);
-    if (!missing && meant != absolute) watch(meant, since);  // a link's file is edited where it is
+    if (!missing && meant != absolute) watch(meant, since);
+    if (files_.contains(absolute)) return true;
     if (files_.size() >= k_max_files || !watch_directory(absolute.parent_path())) return false;
     const Signature now = look(absolute);
     const bool is_edited = since > 0 && changed_at(absolute) > since;
@@ -72,16 +73,27 @@ void Edits::read_events() {
     alignas(inotify_event) char buffer[16 << 10];
     ssize_t size = 0;
     while ((size = read(inotify_.get(), buffer, sizeof buffer)) > 0) {
+    bool matters = false;
         for (ssize_t at = 0; at < size;) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
             at += static_cast<ssize_t>(sizeof *event + event->len);
             if ((event->mask & IN_IGNORED) == 0) continue;
+            matters = concerns_us(*event) || matters;
             for (auto& [path, number] : directories_) {
                 if (number == event->wd) number = -1;
             }
         }
     }
-    quiet_ = loop_.after(k_quiet, [this] { compare(); });
+    if (matters) quiet_ = loop_.after(k_quiet, [this] { compare(); });
+}
+
+/// Not with other files in the directory: with a journal or a log among them it is perhaps never quiet.
+bool Edits::concerns_us(const inotify_event& event) const {
+    if (event.len == 0) return true;  // the directory itself, or events have been lost
+    return std::any_of(directories_.begin(), directories_.end(), [&](const auto& directory) {
+        return directory.second == event.wd &&
+               files_.contains((std::filesystem::path(directory.first) / event.name).string());
+    });
 }
 
 /// Directories that have gone may be there again, and the files in them new ones.

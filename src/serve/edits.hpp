@@ -18,6 +18,8 @@
 #include "common/fd.hpp"
 #include "common/loop.hpp"
 
+struct inotify_event;
+
 namespace quicken::serve {
 
 class Edits {
@@ -47,6 +49,7 @@ class Edits {
     bool watch_directory(const std::string& directory);
     void read_events();
     void compare();
+    bool concerns_us(const inotify_event& event) const;
 
     Loop& loop_;
     std::function<void(const std::string&)> edited_;

@@ -80,7 +80,6 @@ void Supervisor::changed() {
 // Starting
 
 void Supervisor::start() {
-    if (options_.www.empty()) watch_file(script_, 0);
     current_ = start_process();
 }
 
@@ -90,6 +89,7 @@ Supervisor::Process Supervisor::start_process() {
         ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
                               [this](ScriptProcess& from) { mute(from); },
                               [this](ScriptProcess& from, int status) { ended(from, status); }});
+    if (options_.www.empty()) watch_file(script_, 0);  // before it is read; a link may lead elsewhere now
     process->drain_timeout = options_.drain_timeout;
     return process;
 }

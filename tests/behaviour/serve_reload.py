@@ -167,6 +167,48 @@ class Reload(served.Case):
         self.wait_answer("three", 15)
         self.assertEqual(2, self.log().count("serving the version of"), self.log())
 
+    def test_busy_directory(self):
+        """What goes on with other files beside the script does not put off that it is seen."""
+        self.answering("one", """
+            import threading
+            def write():
+                while True:
+                    with open('journal', 'w'):
+                        time.sleep(0.05)
+                    os.unlink('journal')
+            threading.Thread(target=write, daemon=True).start()
+            """)
+        self.serve()
+        self.answering("two")
+        self.wait_answer("two", 20)
+
+    def test_linked_script(self):
+        """A link's file is edited where it is, also once the link leads elsewhere."""
+        for release in ("first", "second"):
+            os.mkdir(self.bed.path(release))
+            os.rename(self.answering(release), self.bed.path(release + "/app.py"))
+        os.symlink("first/app.py", self.bed.path("app.py"))
+        self.serve()
+        os.symlink("second/app.py", self.bed.path("link"))
+        os.rename(self.bed.path("link"), self.bed.path("app.py"))
+        self.wait_answer("second")
+        with open(self.bed.path("second/app.py")) as file:
+            text = file.read().replace("'second'", "'third'")
+        self.bed.write("second/app.py", text)
+        self.wait_answer("third")
+
+    def test_directory_in_its_place(self):
+        """What served goes on where a directory is put in the script's place, until there is a script again."""
+        path = self.answering("one")
+        self.serve()
+        os.rename(path, path + ".old")
+        os.mkdir(path)
+        self.wait_log("before it served; still serving the version of")
+        self.assertEqual("one", self.get())
+        os.rmdir(path)
+        self.answering("two")
+        self.wait_answer("two")
+
     def test_module(self):
         """A module that the script has named as a reason to start anew."""
         self.bed.write("part.py", "TEXT = 'one'")
