@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -31,7 +32,7 @@ std::int64_t changed_at(const std::string& path) {
 
 }  // namespace
 
-Edits::Edits(Loop& loop, std::function<void(const std::string&)> edited)
+Edits::Edits(Loop& loop, Edited edited)
     : loop_(loop), edited_(std::move(edited)), inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
     if (!inotify_) throw_errno("watch", "files");
     readable_ = loop_.on_io(inotify_.get(), EPOLLIN, [this](std::uint32_t) { read_events(); });
@@ -72,13 +73,13 @@ bool Edits::watch_directory(const std::string& directory) {
 void Edits::read_events() {
     alignas(inotify_event) char buffer[16 << 10];
     ssize_t size = 0;
-    while ((size = read(inotify_.get(), buffer, sizeof buffer)) > 0) {
     bool matters = false;
+    while ((size = read(inotify_.get(), buffer, sizeof buffer)) > 0) {
         for (ssize_t at = 0; at < size;) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
             at += static_cast<ssize_t>(sizeof *event + event->len);
-            if ((event->mask & IN_IGNORED) == 0) continue;
             matters = concerns_us(*event) || matters;
+            if ((event->mask & IN_IGNORED) == 0) continue;
             for (auto& [path, number] : directories_) {
                 if (number == event->wd) number = -1;
             }
@@ -102,13 +103,15 @@ void Edits::compare() {
         if (number < 0 && !watch_directory(path)) quiet_ = loop_.after(k_gone, [this] { compare(); });
     }
     std::string edited;
+    std::int64_t time = 0;
     for (auto& [path, before] : files_) {
         const Signature now = look(path);
         if (now == before || now.size < 0) continue;
         before = now;
         edited = path;
+        time = std::max(time, changed_at(path));
     }
-    if (!edited.empty()) edited_(edited);
+    if (!edited.empty()) edited_(edited, time);
 }
 
 }  // namespace quicken::serve
