@@ -1,5 +1,6 @@
 """`quicken serve` under systemd and over D-Bus: socket activation, idle exit, reload, stop, what is left."""
 
+import concurrent.futures
 import glob
 import json
 import os
@@ -373,6 +374,31 @@ class Units(served.Case):
         self.assertEqual(0, self.serve_ctl("disable", "app").status)
         self.assertFalse(self.listens())
         self.assertEqual("", harness.process_state(second))
+
+    def test_stopped_while_answering(self):
+        """What has begun is answered, whoever ends it."""
+        self.bed.write("port", str(PORT))
+        self.bed.write("app.py", """
+            import os
+            import time
+            from quick_server import create_server
+            server = create_server(('', 0))
+            @server.text_get('/slow')
+            def slow(req, args):
+                open('begun', 'w').close()
+                time.sleep(2)
+                return 'answered'
+            server.serve_forever()
+            """)
+        for end in (lambda: self.serve_ctl("disable", "app"), lambda: self.serve_ctl("stop", "app"),
+                    lambda: self.bed.systemctl("stop", "quicken-serve@app.socket", "quicken-serve@app.service")):
+            self.enable("--port", str(PORT))
+            with concurrent.futures.ThreadPoolExecutor(1) as other:
+                answer = other.submit(self.get, "/slow")
+                self.assertTrue(harness.wait_until(lambda: os.path.exists(self.bed.path("begun")), 20))
+                os.unlink(self.bed.path("begun"))
+                self.assertEqual(0, end().status)
+                self.assertEqual("answered", answer.result())
 
     def test_manager_s_stop(self):
         """`systemctl stop` lets the script end by itself."""
