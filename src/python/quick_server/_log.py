@@ -4,6 +4,7 @@ LONG_MSG and MSG_STDERR are read from the package each time, so that `quick_serv
 then on. A message is one write, so that those of several threads do not mix.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -16,6 +17,20 @@ _lock = threading.Lock()
 # Held at a fork, so that no thread is in the midst of a stream's buffer then: the child's copy would be locked for ever.
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _log_file: Optional[IO[str]] = None
+_ends = False
+_LAST_LINE = 5.0  # seconds that another thread has for what it writes when the process ends
+
+
+def _end() -> None:
+    """From now on only the main thread writes: one that the interpreter ends in the midst of a stream's buffer keeps
+    its lock, and the flush at the very end aborts the process. Threads that are no daemons have ended before."""
+    global _ends
+    _ends = True
+    if _lock.acquire(timeout=_LAST_LINE):  # who has it has not seen that yet
+        _lock.release()
+
+
+atexit.register(_end)
 
 
 def set_log_file(file: Union[None, str, IO[str]]) -> None:
@@ -46,6 +61,8 @@ def write(text: str) -> None:
     if _log_file is not None and _log_file is not sys.stderr and _setting('MSG_STDERR'):
         files.append(sys.stderr)
     with _lock:
+        if _ends and threading.current_thread() is not threading.main_thread():
+            return
         for file in files:
             try:
                 file.write(text)
