@@ -142,6 +142,9 @@ std::optional<std::string> content(const std::string& directory) {
 }
 
 bool update(const std::string& directory, const std::string& text) {
+    if (text.size() >= k_max_content) {
+        throw Error("write", directory + k_file, EFBIG);  // what content() would read of it is a part
+    }
     make_directory(directory, 0755);
     const auto before = content(directory);
     if (before == text) {

@@ -93,8 +93,7 @@ std::vector<Running> meant(const std::string& text) {
     std::vector<Running> all = running();
     if (text.empty()) return all;
     const auto unit = find_serve_unit(text);
-    const std::string path =
-        unit ? unit->script : std::filesystem::absolute(text).lexically_normal().string();
+    const std::string path = unit ? unit->script : path_of_script(text);
     std::erase_if(all, [&](const Running& one) {
         return one.text("script") != path && !(text.size() >= 4 && one.text("id").starts_with(text));
     });

@@ -3,14 +3,20 @@
 //
 // They are written where the user's units are, so that they outlast a login;
 // where the manager does not look there, in its runtime directory, until it ends. Whatever
-// fails after the first file was written is undone: a name is either enabled and listens, or nothing is left
-// of it.
+// fails after the first file was written is undone: a name is either enabled and listens, or is what it was
+// before, which may be enabled with other settings; else nothing is left of it. One at a time changes them
+// (flock(2) of the directory), so what is put back is nobody else's work.
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <filesystem>
@@ -19,7 +25,9 @@
 #include "common/directory.hpp"
 #include "common/dropin.hpp"
 #include "common/error.hpp"
+#include "common/fd.hpp"
 #include "common/manager.hpp"
+#include "common/serve_settings.hpp"
 #include "common/target.hpp"
 #include "ctl/serve.hpp"
 
@@ -113,20 +121,72 @@ std::string name_of(const ServeOptions& options) {
     return name;
 }
 
+/// As the value of a unit's line, which ends with the line or goes on after a "\\" (systemd.syntax(7)).
+void check_line(const std::string& path) {
+    const bool ends_well = path.empty() || (path.back() != ' ' && path.back() != '\\');
+    if (dropin::printable(path) != path || !ends_well)
+        throw Error("a unit cannot have the path " + dropin::printable(path) +
+                    ": it ends with a blank or \"\\\", or has other than printable characters in UTF-8");
+}
+
+/// Of an IPv4 address, or of one of IPv6 in brackets: names are not looked up by systemd.
+bool is_numeric(const std::string& host) {
+    in6_addr address{};
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        return inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &address) == 1;
+    return inet_pton(AF_INET, host.c_str(), &address) == 1;
+}
+
+bool is_port(const std::string& text) {
+    const bool is_number =
+        !text.empty() && text.size() <= 5 && text.find_first_not_of("0123456789") == std::string::npos;
+    return is_number && std::stoi(text) > 0 && std::stoi(text) <= 65535;
+}
+
 std::vector<std::string> listens_of(const ServeOptions& options) {
     std::vector<std::string> result;
     for (const int port : options.ports) result.push_back("127.0.0.1:" + std::to_string(port));
     for (const std::string& address : options.addresses) {
         const std::size_t colon = address.rfind(':');
-        const bool has_port = colon != std::string::npos && colon + 1 < address.size() &&
-                              address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
-        if (!has_port || address.find_first_of(" \n%") != std::string::npos)
-            throw Error(address + " is not HOST:PORT, with a number for each");
+        if (colon == std::string::npos || !is_numeric(address.substr(0, colon)) ||
+            !is_port(address.substr(colon + 1)))
+            throw Error(dropin::printable(address) +
+                        " is not HOST:PORT, with numbers for each: 127.0.0.1:8080 or [::1]:8080");
         result.push_back(address);
     }
-    for (const std::string& path : options.paths) result.push_back(fs::absolute(path).lexically_normal());
+    for (const std::string& path : options.paths) {
+        if (path.empty()) throw Error("a Unix socket needs a path");
+        result.push_back(path_of_script(path));
+        check_line(result.back());
+        if (result.back().size() >= sizeof(sockaddr_un::sun_path))
+            throw Error(fmt::format("{}: the path of a Unix socket has at most {} bytes", result.back(),
+                                    sizeof(sockaddr_un::sun_path) - 1));
+    }
     if (result.empty()) throw Error("say where it listens: --port, --address or --unix");
     return result;
+}
+
+void check_script(const std::string& script) {
+    if (access(script.c_str(), R_OK) != 0) throw_errno("read the script", script);
+    std::error_code unknown;
+    if (fs::is_directory(script, unknown) && access((script + "/__main__.py").c_str(), R_OK) != 0)
+        throw_errno("read the script", script + "/__main__.py");
+}
+
+/// What would only be found at the first request: nobody sees then why it fails.
+void check(const ServeOptions& options) {
+    check_script(options.script);
+    listens_of(options);
+    for (const std::string& setting : options.settings) parse_serve_setting(setting);
+    if (options.python.find('/') != std::string::npos && access(options.python.c_str(), X_OK) != 0)
+        throw_errno("run the interpreter", options.python);
+}
+
+std::string working_directory() {
+    std::error_code lost;
+    const fs::path path = fs::current_path(lost);
+    if (lost) throw Error("find", "the working directory", lost.value());
+    return path;
 }
 
 std::string own_prefix() {
@@ -148,11 +208,17 @@ std::string command_line(const ServeOptions& options, const std::string& script)
     return line;
 }
 
-void write_dropins(const Home& home, const std::string& name, const ServeOptions& options) {
-    const std::string script = fs::absolute(options.script).lexically_normal();
-    const std::string directory = fs::current_path();
-    if (directory.find('\n') != std::string::npos)
-        throw Error("the working directory has a newline in its name");
+/// The texts of both drop-ins.
+struct Dropins {
+    std::string socket;
+    std::string service;
+};
+
+Dropins make_dropins(const ServeOptions& options) {
+    const std::string script = path_of_script(options.script);
+    // With a "/" behind it a path may end with anything.
+    const std::string directory = working_directory() + "/";
+    check_line(directory);
     const std::string unit =
         "[Unit]\nDescription=quicken serve: " + dropin::double_percent(dropin::printable(script)) + "\n";
     std::string socket = unit + "\n[Socket]\n";
@@ -161,9 +227,7 @@ void write_dropins(const Home& home, const std::string& name, const ServeOptions
     const std::string service = unit + "\n[Service]\nWorkingDirectory=" + dropin::double_percent(directory) +
                                 "\nExecStart=\nExecStart=" + command_line(options, script) +
                                 "\n\n[X-Quicken]\nName=" + dropin::c_escape(script) + "\n";
-    fs::create_directories(home.directory);
-    dropin::update(directory_of(home, name, ".socket"), socket);
-    dropin::update(directory_of(home, name, ".service"), service);
+    return {socket, service};
 }
 
 /// For a prefix where systemd does not look.
@@ -211,14 +275,20 @@ void stop_units(Manager& manager, const std::string& name) {
     for (const char* kind : {".socket", ".service"}) {
         const std::string unit = unit_of(name, kind);
         if (!manager.is_loaded(unit)) continue;
-        manager.wait_for(manager.stop(unit), bus::Clock::now() + k_limit);
+        try {
+            manager.wait_for(manager.stop(unit), bus::Clock::now() + k_limit);
+        } catch (const bus::CallError& error) {
+            // What it could not read, or has no file any more, does not run.
+            if (error.name() != k_no_such_unit) throw;
+        }
         manager.reset_failed(unit);
     }
 }
 
 void remove(Manager& manager, const Home& home, const std::string& name) {
     stop_units(manager, name);
-    manager.disable(unit_of(name, ".socket"), home.runtime);
+    // It may not have come to the links by which there is such a unit.
+    if (manager.has_file(unit_of(name, ".socket"))) manager.disable(unit_of(name, ".socket"), home.runtime);
     for (const char* kind : {".socket", ".service"}) dropin::remove_directory(directory_of(home, name, kind));
     unlink_templates(home);
     manager.reload();
@@ -232,7 +302,60 @@ void start_socket(Manager& manager, const std::string& name) {
                     "\": is it used already? See systemctl --user status " + unit);
 }
 
+void set_up(Manager& manager, const Home& home, const std::string& name, const Dropins& dropins,
+            bool starts) {
+    stop_units(manager, name);
+    dropin::update(directory_of(home, name, ".socket"), dropins.socket);
+    dropin::update(directory_of(home, name, ".service"), dropins.service);
+    link_templates(manager, home);
+    manager.reload();
+    manager.enable(unit_of(name, ".socket"), home.runtime);
+    manager.reload();
+    if (starts) start_socket(manager, name);
+}
+
+/// How a name was enabled before; nothing if it was not.
+struct Former {
+    std::optional<Dropins> dropins;
+    bool listened = false;  // its socket was not stopped
+};
+
+Former former_of(Manager& manager, const Home& home, const std::string& name) {
+    const auto socket = dropin::content(directory_of(home, name, ".socket"));
+    const auto service = dropin::content(directory_of(home, name, ".service"));
+    if (!socket || !service) return {};
+    const auto units = manager.list({unit_of(name, ".socket")});
+    return {Dropins{*socket, *service}, !units.empty() && units.front().active == "active"};
+}
+
+/// Returns what is to be said of that, behind why it is done.
+std::string put_back(Manager& manager, const Home& home, const std::string& name, const Former& former) {
+    try {
+        if (!former.dropins) {
+            remove(manager, home, name);
+            return "";
+        }
+        set_up(manager, home, name, *former.dropins, former.listened);
+        return "; " + name + " is enabled as it was before";
+    } catch (const std::exception& error) {
+        return std::string("; then, when all was put back: ") + error.what();
+    }
+}
+
+/// Until it is closed nobody else changes units there.
+Fd lock(const Home& home) {
+    Fd directory(open(home.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory || flock(directory.get(), LOCK_EX) != 0) throw_errno("lock", home.directory);
+    return directory;
+}
+
 }  // namespace
+
+std::string path_of_script(const std::string& path) {
+    std::error_code lost;
+    const fs::path whole = fs::absolute(path, lost);
+    return lost ? path : whole.lexically_normal().string();
+}
 
 std::vector<ServeUnit> serve_units() {
     std::vector<ServeUnit> all;
@@ -244,7 +367,7 @@ std::vector<ServeUnit> serve_units() {
 
 std::optional<ServeUnit> find_serve_unit(const std::string& script) {
     if (script.empty()) return std::nullopt;
-    const std::string path = fs::absolute(script).lexically_normal();
+    const std::string path = path_of_script(script);
     const std::vector<ServeUnit> all = serve_units();
     for (const bool by_name : {true, false}) {
         const auto found = std::find_if(all.begin(), all.end(), [&](const ServeUnit& unit) {
@@ -256,26 +379,23 @@ std::optional<ServeUnit> find_serve_unit(const std::string& script) {
 }
 
 int enable_serve(const ServeOptions& options) {
-    if (access(options.script.c_str(), R_OK) != 0) throw_errno("read the script", options.script);
+    check(options);
     const std::string name = name_of(options);
-    const auto known = find_serve_unit(name);
-    if (known && known->name == name &&
-        known->script != fs::absolute(options.script).lexically_normal().string())
-        throw Error(name + " is " + known->script + " already; choose another --name");
-    listens_of(options);  // what is wrong with them is said before anything is changed
+    const Dropins dropins = make_dropins(options);
     Manager manager = connect();
     const Home home = home_for(manager);
-    stop_units(manager, name);
+    std::error_code failed;
+    if (fs::create_directories(home.directory, failed); failed)
+        throw Error("make the directory", home.directory, failed.value());
+    const Fd locked = lock(home);
+    const auto known = find_serve_unit(name);
+    if (known && known->name == name && known->script != path_of_script(options.script))
+        throw Error(name + " is " + known->script + " already; choose another --name");
+    const Former former = former_of(manager, home, name);
     try {
-        write_dropins(home, name, options);
-        link_templates(manager, home);
-        manager.reload();
-        manager.enable(unit_of(name, ".socket"), home.runtime);
-        manager.reload();
-        start_socket(manager, name);
-    } catch (const Error&) {
-        remove(manager, home, name);
-        throw;
+        set_up(manager, home, name, dropins, true);
+    } catch (const std::exception& error) {
+        throw Error(error.what() + put_back(manager, home, name, former));
     }
     for (const std::string& listen : listens_of(options)) fmt::print("{} {}\n", name, listen);
     if (home.runtime) fmt::print("until the user's service manager ends\n");
@@ -287,7 +407,9 @@ int disable_serve(const std::string& script) {
     if (!unit) throw Error(script + " is not enabled; quickenctl serve list");
     Manager manager = connect();
     for (const Home& home : homes()) {
-        if (dropin::content(directory_of(home, unit->name, ".service"))) remove(manager, home, unit->name);
+        if (!dropin::content(directory_of(home, unit->name, ".service"))) continue;
+        const Fd locked = lock(home);
+        remove(manager, home, unit->name);
     }
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -31,7 +32,7 @@ std::int64_t changed_at(const std::string& path) {
 
 }  // namespace
 
-Edits::Edits(Loop& loop, std::function<void(const std::string&)> edited)
+Edits::Edits(Loop& loop, Edited edited)
     : loop_(loop), edited_(std::move(edited)), inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
     if (!inotify_) throw_errno("watch", "files");
     readable_ = loop_.on_io(inotify_.get(), EPOLLIN, [this](std::uint32_t) { read_events(); });
@@ -47,10 +48,11 @@ bool Edits::watch(const std::string& path, std::int64_t since) {
     std::error_code lost;  // the working directory, if it has been removed
     const std::filesystem::path absolute = std::filesystem::absolute(path, lost).lexically_normal();
     if (lost) return false;
-    if (files_.contains(absolute)) return true;
+    // A link's file is edited where it is, and that is elsewhere once the link has changed.
     std::error_code missing;
     const auto meant = std::filesystem::weakly_canonical(absolute, missing);
-    if (!missing && meant != absolute) watch(meant, since);  // a link's file is edited where it is
+    if (!missing && meant != absolute) watch(meant, since);
+    if (files_.contains(absolute)) return true;
     if (files_.size() >= k_max_files || !watch_directory(absolute.parent_path())) return false;
     const Signature now = look(absolute);
     const bool is_edited = since > 0 && changed_at(absolute) > since;
@@ -71,17 +73,28 @@ bool Edits::watch_directory(const std::string& directory) {
 void Edits::read_events() {
     alignas(inotify_event) char buffer[16 << 10];
     ssize_t size = 0;
+    bool matters = false;
     while ((size = read(inotify_.get(), buffer, sizeof buffer)) > 0) {
         for (ssize_t at = 0; at < size;) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
             at += static_cast<ssize_t>(sizeof *event + event->len);
+            matters = concerns_us(*event) || matters;
             if ((event->mask & IN_IGNORED) == 0) continue;
             for (auto& [path, number] : directories_) {
                 if (number == event->wd) number = -1;
             }
         }
     }
-    quiet_ = loop_.after(k_quiet, [this] { compare(); });
+    if (matters) quiet_ = loop_.after(k_quiet, [this] { compare(); });
+}
+
+/// Not with other files in the directory: with a journal or a log among them it is perhaps never quiet.
+bool Edits::concerns_us(const inotify_event& event) const {
+    if (event.len == 0) return true;  // the directory itself, or events have been lost
+    return std::any_of(directories_.begin(), directories_.end(), [&](const auto& directory) {
+        return directory.second == event.wd &&
+               files_.contains((std::filesystem::path(directory.first) / event.name).string());
+    });
 }
 
 /// Directories that have gone may be there again, and the files in them new ones.
@@ -90,13 +103,15 @@ void Edits::compare() {
         if (number < 0 && !watch_directory(path)) quiet_ = loop_.after(k_gone, [this] { compare(); });
     }
     std::string edited;
+    std::int64_t time = 0;
     for (auto& [path, before] : files_) {
         const Signature now = look(path);
         if (now == before || now.size < 0) continue;
         before = now;
         edited = path;
+        time = std::max(time, changed_at(path));
     }
-    if (!edited.empty()) edited_(edited);
+    if (!edited.empty()) edited_(edited, time);
 }
 
 }  // namespace quicken::serve

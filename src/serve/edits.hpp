@@ -18,12 +18,15 @@
 #include "common/fd.hpp"
 #include "common/loop.hpp"
 
+struct inotify_event;
+
 namespace quicken::serve {
 
 class Edits {
  public:
-    /// `edited` gets the path of one that has changed.
-    Edits(Loop& loop, std::function<void(const std::string&)> edited);
+    /// Gets the path of one that has changed, and when: ns since the epoch, as files have it.
+    using Edited = std::function<void(const std::string&, std::int64_t)>;
+    Edits(Loop& loop, Edited edited);
     Edits(const Edits&) = delete;
     Edits& operator=(const Edits&) = delete;
 
@@ -46,10 +49,11 @@ class Edits {
     static Signature look(const std::string& path);
     bool watch_directory(const std::string& directory);
     void read_events();
+    bool concerns_us(const inotify_event& event) const;
     void compare();
 
     Loop& loop_;
-    std::function<void(const std::string&)> edited_;
+    Edited edited_;
     Fd inotify_;
     std::map<std::string, Signature> files_;
     std::map<std::string, int> directories_;  // inotify's number; -1: it has gone

@@ -1,14 +1,13 @@
 #include "serve/options.hpp"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cmath>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
+#include "common/error.hpp"
+#include "common/serve_settings.hpp"
 #include "common/version.hpp"
 
 namespace quicken::serve {
@@ -17,35 +16,15 @@ namespace {
 
 constexpr int k_usage = 2;  // exit status, as Python's own
 
-/// Those of src/http/settings.hpp; true: a number of seconds.
-constexpr std::pair<std::string_view, bool> k_settings[] = {
-    {"max_target", false},      {"max_header", false},     {"max_fields", false},
-    {"max_body", false},        {"max_chunk_line", false}, {"spool_size", false},
-    {"max_connections", false}, {"max_pending", false},    {"handshake_timeout", true},
-    {"header_timeout", true},   {"body_timeout", true},    {"body_min_rate", true},
-    {"idle_timeout", true},     {"write_timeout", true},   {"connect_timeout", true},
-    {"proxy_timeout", true},    {"drain_timeout", true},   {"require_length", false},
-};
-
 /// Adds NAME=VALUE to `settings`.
 void add_setting(const std::string& text, nlohmann::json& settings) {
-    const std::size_t at = text.find('=');
-    const std::string name = text.substr(0, at);
-    const auto* known = std::find_if(std::begin(k_settings), std::end(k_settings),
-                                     [&](const auto& setting) { return setting.first == name; });
-    if (known == std::end(k_settings)) throw CLI::ValidationError("--set", "there is no setting " + name);
-    const std::string value = at == std::string::npos ? "" : text.substr(at + 1);
-    char* end = nullptr;
-    const double number = std::strtod(value.c_str(), &end);
-    if (value.empty() || *end != '\0' || !std::isfinite(number) || number < 0)
-        throw CLI::ValidationError("--set", name + " has to be a number that is not negative");
-    if (known->second) {
-        settings[name] = number;
-        return;
+    try {
+        const ServeSetting setting = parse_serve_setting(text);
+        settings[setting.name] = setting.value;
+        if (setting.is_whole) settings[setting.name] = static_cast<std::uint64_t>(setting.value);
+    } catch (const Error& error) {
+        throw CLI::ValidationError("--set", error.what());
     }
-    if (number != std::floor(number) || number > 1e15)
-        throw CLI::ValidationError("--set", name + " has to be a whole number");
-    settings[name] = static_cast<std::uint64_t>(number);
 }
 
 class Formatter : public CLI::Formatter {

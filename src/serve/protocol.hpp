@@ -36,7 +36,8 @@
 //  {"do":"drain"} + socket                    a successor serves: hand over connections on it, end when
 //  drained
 //  {"do":"adopt"} + socket                    connections of the predecessor come on it
-//  {"do":"stop"}                              as if `quit` was typed; one with shutdown hooks ends by them
+//  {"do":"stop"}                              end when what is being answered is; who drains: at once;
+//  one with shutdown hooks ends by them
 //  {"do":"idle"}                              nobody has asked for long: stop accepting; leave if really
 //  nothing is open, else
 //        {"do":"busy"} and go on

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +29,13 @@ std::uint64_t microseconds() {
     using namespace std::chrono;
     return static_cast<std::uint64_t>(
         duration_cast<std::chrono::microseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+/// ns since the epoch, as files have their times.
+std::int64_t file_clock() {
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
 std::string time_of_day(std::time_t moment) {
@@ -61,10 +69,7 @@ Supervisor::Supervisor(Loop& loop, const Options& options, const Launch& launch,
       listeners_(listeners),
       voice_(voice),
       script_(absolute(options.www.empty() ? options.script : options.www)),
-      edits_(loop, [this](const std::string& path) {
-          voice_.say("{} has changed", path);
-          reload();
-      }) {}
+      edits_(loop, [this](const std::string& path, std::int64_t time) { edited(path, time); }) {}
 
 std::string Supervisor::state() const {
     if (stops_ > 0 || ending_) return "draining";
@@ -80,18 +85,34 @@ void Supervisor::changed() {
 // Starting
 
 void Supervisor::start() {
-    if (options_.www.empty()) watch_file(script_, 0);
     current_ = start_process();
 }
 
 Supervisor::Process Supervisor::start_process() {
+    if (options_.www.empty()) watch_file(script_, 0);  // before it is read; a link may lead elsewhere now
     auto process = std::make_unique<ScriptProcess>(
         loop_, launch_, ++generations_,
         ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
                               [this](ScriptProcess& from) { mute(from); },
                               [this](ScriptProcess& from, int status) { ended(from, status); }});
     process->drain_timeout = options_.drain_timeout;
+    heed_.reset();
+    echoes_.begun();
     return process;
+}
+
+/// Whichever of several that come until a start begins is heeded first, that start has read them all.
+void Supervisor::edited(const std::string& path, std::int64_t time) {
+    voice_.say("{} has changed", path);
+    const double pause = echoes_.pause(time);
+    if (pause <= 0) return reload();
+    if (heed_) return;
+    if (echoes_.is_first())
+        voice_.say("it is edited at each start, perhaps by the script: the next ones wait, up to 30 s");
+    heed_ = loop_.after(pause, [this] {
+        heed_.reset();
+        reload();
+    });
 }
 
 void Supervisor::watch_file(const std::string& path, std::int64_t since) {
@@ -178,6 +199,7 @@ void Supervisor::watch(const json& message) {
 void Supervisor::serving(ScriptProcess& process, const json& message) {
     if (process.serving || process.draining) return;
     process.serving = true;
+    echoes_.over(file_clock());
     process.limit.reset();
     process.drain_timeout = message.value("drain_timeout", options_.drain_timeout);
     if (&process == successor_.get()) {
@@ -248,6 +270,7 @@ void Supervisor::successor_ended(int status) {
 
 /// A successor is not to be had; what served does so still.
 void Supervisor::failed(const std::string& reason) {
+    echoes_.over(file_clock());
     last_error_ = "the new process " + reason;
     voice_.say("{}; still serving the version of {}", last_error_,
                current_ ? time_of_day(current_->started()) : "");
@@ -337,6 +360,7 @@ bool Supervisor::tell(const json& message) {
 void Supervisor::start_no_more() {
     successor_.reset();
     next_start_.reset();
+    heed_.reset();
 }
 
 /// False if it cannot be asked but by a signal. Whatever it does then, it is killed in the end.

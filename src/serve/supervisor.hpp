@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "common/loop.hpp"
+#include "serve/echoes.hpp"
 #include "serve/edits.hpp"
 #include "serve/launch.hpp"
 #include "serve/listeners.hpp"
@@ -84,6 +85,7 @@ class Supervisor {
     void said(ScriptProcess& process, const nlohmann::json& message);
     void listen(ScriptProcess& process, const nlohmann::json& message);
     void watch(const nlohmann::json& message);
+    void edited(const std::string& path, std::int64_t time);
     void watch_file(const std::string& path, std::int64_t since);
     void serving(ScriptProcess& process, const nlohmann::json& message);
     void hand_over();
@@ -117,6 +119,8 @@ class Supervisor {
     std::list<Process> leaving_;
     Restarts restarts_;
     Source next_start_;
+    Echoes echoes_;
+    Source heed_;  // an edit that waits
     std::vector<std::function<void(const std::string&)>> answers_;
     std::string last_error_;
     std::uint64_t since_ = 0;

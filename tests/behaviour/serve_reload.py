@@ -167,6 +167,79 @@ class Reload(served.Case):
         self.wait_answer("three", 15)
         self.assertEqual(2, self.log().count("serving the version of"), self.log())
 
+    def test_writes_its_own_module(self):
+        """A script that writes a module of its own at each start is soon started less often, and no edit is lost."""
+        def script(text):
+            self.script("n = int(open('n').read()) + 1\nopen('n', 'w').write(str(n))\n"
+                        "open('part.py', 'w').write('N = %d' % n)\nimport part\nserver.watch(part.__file__)\n"
+                        "time.sleep(0.3)\n"
+                        f"server.answer = lambda path: {text!r}")
+        self.bed.write("n", "0")
+        script("one")
+        self.serve(env={"PYTHONDONTWRITEBYTECODE": "1"})
+        script("two")
+        self.wait_log("it is edited at each start, perhaps by the script", seconds=30)
+        starts = int(served.text_of(self.bed.path("n")))
+        # The next ones come after 1, 2, 4 … s.
+        time.sleep(5)
+        self.assertLessEqual(int(served.text_of(self.bed.path("n"))) - starts, 4, self.log())
+        script("three")
+        self.wait_answer("three", 60)
+        self.assertEqual(1, self.log().count("it is edited at each start"), self.log())
+
+    def test_edits_while_starting(self):
+        """Be they ever so many, the last one is served."""
+        self.answering("0")
+        self.serve()
+        for number in range(1, 13):
+            before = self.log().count("has changed")
+            self.answering(str(number), "time.sleep(0.5)")
+            # Seen, so that the next one is an edit of its own, most often while this one starts.
+            self.wait_log("has changed", before + 1)
+        self.wait_answer("12", 60)
+
+    def test_busy_directory(self):
+        """What goes on with other files beside the script does not put off that it is seen."""
+        self.answering("one", """
+            import threading
+            def write():
+                while True:
+                    with open('journal', 'w'):
+                        time.sleep(0.05)
+                    os.unlink('journal')
+            threading.Thread(target=write, daemon=True).start()
+            """)
+        self.serve()
+        self.answering("two")
+        self.wait_answer("two", 20)
+
+    def test_linked_script(self):
+        """A link's file is edited where it is, also once the link leads elsewhere."""
+        for release in ("first", "second"):
+            os.mkdir(self.bed.path(release))
+            os.rename(self.answering(release), self.bed.path(release + "/app.py"))
+        os.symlink("first/app.py", self.bed.path("app.py"))
+        self.serve()
+        os.symlink("second/app.py", self.bed.path("link"))
+        os.rename(self.bed.path("link"), self.bed.path("app.py"))
+        self.wait_answer("second")
+        with open(self.bed.path("second/app.py")) as file:
+            text = file.read().replace("'second'", "'third'")
+        self.bed.write("second/app.py", text)
+        self.wait_answer("third")
+
+    def test_directory_in_its_place(self):
+        """What served goes on where a directory is put in the script's place, until there is a script again."""
+        path = self.answering("one")
+        self.serve()
+        os.rename(path, path + ".old")
+        os.mkdir(path)
+        self.wait_log("before it served; still serving the version of")
+        self.assertEqual("one", self.get())
+        os.rmdir(path)
+        self.answering("two")
+        self.wait_answer("two")
+
     def test_module(self):
         """A module that the script has named as a reason to start anew."""
         self.bed.write("part.py", "TEXT = 'one'")

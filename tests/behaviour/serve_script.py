@@ -418,6 +418,29 @@ class HandOver(serving.Case):
             self.assertEqual((0, "None"), (done.returncode, done.stdout.splitlines()[0]), done)
 
 
+    def test_end_amid_a_message(self):
+        """A thread that has not come to the end of its line when the process ends is waited for."""
+        text = harness.dedent("""
+            import atexit, threading, time
+            from quick_server import *
+            server = create_server(('localhost', 0))
+            atexit.register(print, 'ends', flush=True)
+            begun = threading.Event()
+            def write():
+                begun.set()
+                msg('x' * 1000000)
+            threading.Thread(target=write, daemon=True).start()
+            begun.wait()
+            time.sleep(0.3)
+            """)
+        process = subprocess.Popen([harness.PYTHON, "-c", text], env=self.bed.env({"PYTHONPATH": serving.PACKAGE}),
+                                   cwd=self.bed.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(b"ends\n", process.stdout.readline())
+        time.sleep(0.5)
+        shown = process.communicate(timeout=20)[1]
+        self.assertEqual((0, 1000000), (process.returncode, shown.count(b"x")), shown[-500:])
+
+
 class RealScripts(serving.Case):
     """Scripts as users write them, both ways."""
 

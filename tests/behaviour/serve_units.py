@@ -1,5 +1,6 @@
 """`quicken serve` under systemd and over D-Bus: socket activation, idle exit, reload, stop, what is left."""
 
+import concurrent.futures
 import glob
 import json
 import os
@@ -238,6 +239,122 @@ class Units(served.Case):
                 self.assertEqual([], self.files())
         self.assertEqual(1, self.serve_ctl("disable", "app").status)
 
+    def test_refused_settings(self):
+        """What would fail at the first request, or in the manager, is said when it is enabled."""
+        self.answering("x")
+        self.bed.write("text.txt", "")
+        os.mkdir(self.bed.path("directory"))
+        for words, text in ((["app.py", "--port", "80", "--set", "nope=1"], b"there is no setting nope"),
+                            (["app.py", "--port", "80", "--set", "max_body=x"], b"has to be a number"),
+                            (["app.py", "--port", "80", "--python", "/nonexistent"], b"interpreter /nonexistent"),
+                            (["app.py", "--address", "localhost:80"], b"is not HOST:PORT"),
+                            (["app.py", "--address", "127.0.0.1:65536"], b"is not HOST:PORT"),
+                            (["app.py", "--unix", "x" * 108], b"at most 107 bytes"),
+                            (["app.py", "--unix", "a\nExecStartPre=b"], b"cannot have the path"),
+                            (["app.py", "--unix", "a\\"], b"cannot have the path"),
+                            (["app.py", "--unix", ""], b"needs a path"),
+                            (["app.py", "--port", "80", "--", "\1" * 60000], b"File too large"),
+                            (["directory", "--port", "80"], b"__main__.py")):
+            result = self.serve_ctl("enable", *words)
+            self.assertEqual((1, b""), (result.status, result.stdout), words)
+            self.assertIn(text, result.stderr)
+            self.assertNotIn(b"; then", result.stderr)
+            self.assertEqual([], self.files(), words)
+
+    def test_what_the_manager_cannot_read(self):
+        """Drop-ins that somebody has spoilt are in nobody's way."""
+        self.activated("server.answer = lambda path: 'x'")
+        drop_in = [path for path in self.files() if path.endswith("app.socket.d")][0] + "/10-quicken.conf"
+        with open(drop_in, "a") as file:
+            file.write("ListenStream=nonsense\n[Socket]\nListenStream=\n")
+        self.assertEqual(0, self.serve_ctl("stop", "app").status)
+        self.bed.systemctl("daemon-reload")
+        self.assertEqual((0, b"", b""), self.serve_ctl("disable", "app"))
+        self.assertEqual([], self.files())
+
+    def test_paths(self):
+        """Directories, scripts and sockets may have almost any name."""
+        for name in ("a b%h$x ", "back\\", "q\"uo'te", "line\nfeed.py"):
+            with self.subTest(name):
+                directory = self.bed.path("d" + name.replace("\n", "") + "/")
+                os.mkdir(directory)
+                script = directory + name
+                self.activated("server.answer = lambda path: repr([os.getcwd(), sys.argv])")
+                self.assertEqual(0, self.serve_ctl("disable", "app").status)
+                os.rename(self.bed.path("app.py"), script)
+                result = self.bed.ctl("serve", "enable", script, "--unix", "a b%h", "--name", "app", cwd=directory)
+                self.assertEqual((0, b""), (result.status, result.stderr))
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(20)
+                    client.connect(directory + "a b%h")
+                    client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    self.assertIn(repr([directory[:-1], [script]]).encode(), client.recv(5000))
+                self.assertEqual(0, self.serve_ctl("disable", script).status)
+                self.assertEqual([], self.files())
+
+    def test_directory_removed(self):
+        """From there, what is enabled by its name can be stopped and disabled."""
+        self.activated("server.answer = lambda path: 'x'")
+        os.mkdir(self.bed.path("gone"))
+        gone = harness.dedent("""
+            cd gone && rmdir ../gone && shift || exit 9
+            "$0" serve status app; echo $?
+            "$0" serve enable "$1" --port 80; echo $?
+            "$0" serve disable app; echo $?
+            """)
+        result = self.bed.run(["sh", "-c", gone, harness.QUICKENCTL, "", self.bed.path("app.py")])
+        self.assertEqual((0, b"1\n1\n0\n"), (result.status, result.stdout))
+        self.assertIn(b"app is not served", result.stderr)
+        self.assertIn(b"find the working directory", result.stderr)
+        self.assertEqual([], self.files())
+
+    def test_disk_full(self):
+        """No half of a unit is left; what was enabled before is so again."""
+        self.answering("x")
+        for enabled in (False, True):
+            if enabled:
+                self.activated("server.answer = lambda path: 'x'")
+            before = self.contents()
+            # The second file has no room: a limit of a file's size stands for the disk's.
+            limited = "ulimit -f 4; trap '' XFSZ; exec \"$@\""
+            result = self.bed.run(["sh", "-c", limited, "sh", harness.QUICKENCTL, "serve", "enable", self.bed.path("app.py"),
+                                   "--port", str(PORT), "--", *["x" * 100] * 100])
+            self.assertEqual((1, b""), (result.status, result.stdout))
+            self.assertIn(b"No space left on device", result.stderr)
+            self.assertEqual(enabled, b"; app is enabled as it was before" in result.stderr, result.stderr)
+            self.assertEqual(before, self.contents())
+        self.assertEqual("x", self.get())
+
+    def contents(self):
+        """Of all that is enabled."""
+        found = {}
+        for path in self.files():
+            if os.path.islink(path):
+                found[path] = os.readlink(path)
+            elif os.path.isdir(path):
+                found.update({name: served.text_of(os.path.join(path, name)) for name in os.listdir(path)})
+        return found
+
+    def test_enabled_again_in_vain(self):
+        """What cannot be started leaves what was enabled before, listening if it did."""
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            used = str(other.getsockname()[1])
+            self.activated("server.answer = lambda path: 'x'", "--", "former")
+            before = self.contents()
+            for listens in (True, False):
+                result = self.serve_ctl("enable", self.bed.path("app.py"), "--port", used)
+                self.assertEqual((1, b""), (result.status, result.stdout))
+                self.assertIn(b"is it used already", result.stderr)
+                self.assertTrue(result.stderr.endswith(b"; app is enabled as it was before\n"), result.stderr)
+                self.assertEqual(before, self.contents())
+                self.assertEqual("active" if listens else "inactive", self.active("socket"))
+                self.assertEqual(listens, self.listens())
+                if listens:
+                    self.assertEqual("x", self.get())
+                    self.assertEqual(0, self.serve_ctl("stop", "app").status)
+
     def test_enabled_again(self):
         """The same script takes its own place, also while it runs; another one does not get its name."""
         self.activated("server.answer = lambda path: str(os.getpid()) if path == '/pid' else 'x'")
@@ -257,6 +374,31 @@ class Units(served.Case):
         self.assertEqual(0, self.serve_ctl("disable", "app").status)
         self.assertFalse(self.listens())
         self.assertEqual("", harness.process_state(second))
+
+    def test_stopped_while_answering(self):
+        """What has begun is answered, whoever ends it."""
+        self.bed.write("port", str(PORT))
+        self.bed.write("app.py", """
+            import os
+            import time
+            from quick_server import create_server
+            server = create_server(('', 0))
+            @server.text_get('/slow')
+            def slow(req, args):
+                open('begun', 'w').close()
+                time.sleep(2)
+                return 'answered'
+            server.serve_forever()
+            """)
+        for end in (lambda: self.serve_ctl("disable", "app"), lambda: self.serve_ctl("stop", "app"),
+                    lambda: self.bed.systemctl("stop", "quicken-serve@app.socket", "quicken-serve@app.service")):
+            self.enable("--port", str(PORT))
+            with concurrent.futures.ThreadPoolExecutor(1) as other:
+                answer = other.submit(self.get, "/slow")
+                self.assertTrue(harness.wait_until(lambda: os.path.exists(self.bed.path("begun")), 20))
+                os.unlink(self.bed.path("begun"))
+                self.assertEqual(0, end().status)
+                self.assertEqual("answered", answer.result())
 
     def test_manager_s_stop(self):
         """`systemctl stop` lets the script end by itself."""

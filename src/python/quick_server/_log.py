@@ -12,22 +12,21 @@ from typing import IO, Any, Callable, Optional, Union
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _SHORT = '[SERVER] '
-_LAST_WAIT = 2.0  # seconds for a thread that writes to who does not read
+_LAST_LINE = 5.0  # seconds that another thread has for what it writes when the process ends
 
 _lock = threading.Lock()
 # Held at a fork, so that no thread is in the midst of a stream's buffer then: the child's copy would be locked for ever.
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _log_file: Optional[IO[str]] = None
-_ending = False
+_ends = False
 
 
 def _end() -> None:
-    """From now on only the main thread writes: the interpreter flushes its streams next, and dies of one that another
-    thread is in the midst of."""
-    global _ending
-    taken = _lock.acquire(timeout=_LAST_WAIT)
-    _ending = True
-    if taken:
+    """From now on only the main thread writes: one that the interpreter ends in the midst of a stream's buffer keeps
+    its lock, and the flush at the very end aborts the process. Threads that are no daemons have ended before."""
+    global _ends
+    _ends = True
+    if _lock.acquire(timeout=_LAST_LINE):  # who has it has not seen that yet
         _lock.release()
 
 
@@ -62,7 +61,7 @@ def write(text: str) -> None:
     if _log_file is not None and _log_file is not sys.stderr and _setting('MSG_STDERR'):
         files.append(sys.stderr)
     with _lock:
-        if _ending and threading.current_thread() is not threading.main_thread():
+        if _ends and threading.current_thread() is not threading.main_thread():
             return
         for file in files:
             try:

@@ -59,6 +59,7 @@ class Supervisor:
         self._watched = set()  # type: Set[str]
         self._began = 0  # ns since the epoch: when it was first asked for a socket
         self._looking = threading.Lock()
+        self._drains = False  # a successor serves
         self._modules = 0
         os.register_at_fork(after_in_child=self._socket.close)
         threading.Thread(target=self._receive, name='quick_server supervisor', daemon=True).start()
@@ -174,6 +175,7 @@ class Supervisor:
 
     def _pass_connections(self, what: str, fd: int) -> None:
         """Of several servers in a process only the first one's connections pass."""
+        self._drains = what == 'drain'
         first, others = self._servers[0], self._servers[1:]
         if what == 'adopt':
             first.adopt(fd)
@@ -187,7 +189,7 @@ class Supervisor:
             for server in self._servers[:1]:
                 server.run_command(str(message.get('line', '')))
         except SystemExit:
-            self._end()
+            self._quit()
         finally:
             self._say({'do': 'ran', 'id': message.get('id')})
 
@@ -223,16 +225,22 @@ class Supervisor:
             else:
                 server.drain(-1)
 
-    def _stop(self, message: Message) -> None:
-        """A script with shutdown hooks ends by them, as at the signal that this stands for."""
-        self.stopping = True
-        if not _shutdown.interrupt():
-            self._end()
-
-    def _end(self) -> None:
+    def _quit(self) -> None:
         self.stopping = True
         for server in list(self._servers):
             server.done = True
+
+    def _stop(self, message: Message) -> None:
+        """What is being answered is finished; one that does so already, for its successor, is to hurry. A script with
+        shutdown hooks ends by them, as at the signal that this stands for."""
+        self.stopping = True
+        if _shutdown.interrupt():
+            return
+        if self._drains:
+            self._quit()
+            return
+        for server in list(self._servers):
+            server.drain(-1)
 
     def _gone(self) -> None:
         self.stopping = True
