@@ -45,7 +45,6 @@ class QuickServerRequestHandler(_engine.Request):
     is_special = False    # what its handler returns cannot be taken as it is
     _headers = None       # type: Optional[http.client.HTTPMessage]
     _rfile = None         # type: Optional[BinaryIO]
-    _wfile = None         # type: Optional[_Writer]
     _status = None        # type: Optional[Tuple[int, str]]
     _fields = ()          # type: Any
     _raw = None           # type: Optional[socket.socket]
@@ -91,9 +90,8 @@ class QuickServerRequestHandler(_engine.Request):
 
     @property
     def wfile(self) -> _Writer:
-        if self._wfile is None:
-            self._wfile = _Writer(self)
-        return self._wfile
+        """A new one each time: one that is kept would be a circle, and a body's file open until that is collected."""
+        return _Writer(self)
 
     def send_response(self, code: int, message: Optional[str] = None) -> None:
         """The status of an answer; end_headers() sends it."""
