@@ -266,5 +266,34 @@ class Handlers(Case):
         self.assertTrue(harness.wait_until(lambda: self.get("/pid") == str(self.site.pid), TIMEOUT))
 
 
+class FewThreads(Case):
+    """The process has address space for a few threads only."""
+
+    text = """
+        import os, resource, time
+        server.add_text_get_mask('/pid', lambda req, args: str(os.getpid()))
+
+        @server.text_get('/slow')
+        def slow(req, args):
+            time.sleep(0.2)
+            return 'slow'
+
+        with open('/proc/self/statm') as file:
+            size = int(file.read().split()[0]) * resource.getpagesize() + (400 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        serve()
+        """
+
+    def test_more_requests_than_threads(self):
+        got = []
+        threads = [threading.Thread(target=lambda: got.append(self.get("/slow"))) for _ in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(got, ["slow"] * 60)
+        self.assertTrue(self.site.has_logged("there are no more threads"))
+
+
 if __name__ == "__main__":
     harness.main()
