@@ -27,6 +27,8 @@ server.add_json_post_mask('/json', lambda req, args: args['post'])
 def form(req, args):
     return {'post': args['post'], 'files': {name: len(file.read()) for name, file in args['files'].items()}}
 
+server.json_worker('/worker')(lambda payload: payload)
+
 @server.text_post('/raise')
 def fail(req, args):
     raise KeyError(args['post'])
@@ -224,6 +226,22 @@ class Clients(Case):
                 self.assertEqual(self.statuses(post(b"/json", body, kind)), (status,))
         for depth in range(900, 1100):
             self.assertIn(self.statuses(post(b"/slow", b"[" * depth + b"]" * depth, kind)), [(200,), (400,)], depth)
+        self.assert_no_traceback()
+
+    def test_workers(self):
+        """What is no action or token is told so, and nothing of it is kept."""
+        def ask(body):
+            return self.site.ask("/worker", "POST", body, {"Content-Type": "application/json"}).status
+        self.assertEqual(ask(b'{"action": "start"}'), 200)
+        self.fds = self.site.fds()  # from the first job on there is a socket for successors
+        for body in (b"", b"null", b"[]", b"1", b'{"action": []}', b'{"action": "get", "token": []}',
+                     b'{"action": "stop", "token": {}}'):
+            self.assertEqual(ask(body), 400, body)
+        for token in (b"null", b"1", b'"\\ud800"', b'"' + b"0" * 40 + b'"', b'"\\u0000"', b'"' + b"a" * 1000000 + b'"'):
+            self.assertEqual(ask(b'{"action": "get", "token": ' + token + b"}"), 200)
+            self.assertEqual(ask(b'{"action": "cargo", "token": ' + token + b"}"), 404)
+        for depth in range(900, 1000):
+            self.assertEqual(ask(b'{"action": "get", "token": ' + b"[" * depth + b"]" * depth + b"}"), 400)
         self.assert_no_traceback()
 
     def test_slow_senders_hold_up_nobody(self):

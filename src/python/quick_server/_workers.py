@@ -104,6 +104,8 @@ class DefaultWorker(BaseWorker):
         self._sweep()
         if action == 'start':
             return self._start(post.get('payload', {}))
+        if isinstance(post.get('token'), (dict, list)):  # str() of one that is nested deeply fails
+            raise PreventDefaultResponse(400, 'bad worker token')
         token = str(post.get('token'))
         if not self._knows(token):
             elsewhere = _relay.ask(token, self.mask, post)
