@@ -100,11 +100,11 @@ class Case(unittest.TestCase):
     """One script for a class; after each test it is as before."""
 
     text = SCRIPT
-    settings = SETTINGS
+    files = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.site = serving.Site(cls.text, **cls.settings)
+        cls.site = serving.Site(cls.text, cls.files, **SETTINGS)
         cls.addClassCleanup(cls.site.close)
 
     def setUp(self):
@@ -288,7 +288,7 @@ class FewThreads(Case):
     """The process has address space for a few threads only."""
 
     text = """
-        import os, resource, time
+        import os, resource, threading, time
         server.add_text_get_mask('/pid', lambda req, args: str(os.getpid()))
 
         @server.text_get('/slow')
@@ -296,11 +296,40 @@ class FewThreads(Case):
             time.sleep(0.2)
             return 'slow'
 
+        freed = threading.Event()
+
+        @server.text_get('/use')
+        def use(req, args):
+            try:
+                while True:
+                    threading.Thread(target=freed.wait, daemon=True).start()
+            except RuntimeError:
+                return 'used'
+
+        @server.text_get('/free')
+        def free(req, args):
+            freed.set()
+            return 'freed'
+
+        server.bind_path('/', 'www')
+        server.bind_proxy('/proxy/', 'http://localhost:%d/' % server.server_port)
         with open('/proc/self/statm') as file:
             size = int(file.read().split()[0]) * resource.getpagesize() + (400 << 20)
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
         serve()
         """
+
+    files = {"www/large": b"x" * 1000000}
+
+    def test_none_for_others(self):
+        """Checksums and names of hosts are looked up in threads of the engine's own."""
+        self.assertEqual(self.get("/use"), "used")
+        self.assertEqual(self.site.ask("/large").status, 503)
+        self.assertEqual(self.site.ask("/proxy/pid").status, 502)
+        self.get("/free")
+        for path in ("/large", "/proxy/pid"):
+            self.assertTrue(harness.wait_until(lambda: self.site.ask(path).status == 200, TIMEOUT), path)
+        self.fds = self.site.fds()  # of the proxy's connection, which is kept
 
     def test_more_requests_than_threads(self):
         got = []
