@@ -6,6 +6,8 @@ connection that says that there is none; and nothing is left behind: no descript
 
 import contextlib
 import os
+import re
+import signal
 import socket
 import threading
 import time
@@ -284,6 +286,108 @@ class Handlers(Case):
         self.assertTrue(harness.wait_until(lambda: self.get("/pid") == str(self.site.pid), TIMEOUT))
 
 
+class Storm(unittest.TestCase):
+    """Clients with manners and without, while the script is edited, dies, or is stopped."""
+
+    def setUp(self):
+        self.site = serving.Site(SCRIPT, **SETTINGS)
+        self.addCleanup(self.site.close)
+        self.stop, self.answers, self.pids = threading.Event(), [], {self.site.pid}
+        clients = [self.ask] * 12 + [self.pipeline] * 4 + [self.misbehave] * 8
+        threads = [threading.Thread(target=client, args=(number,)) for number, client in enumerate(clients)]
+        self.addCleanup(lambda: [thread.join() for thread in threads])
+        self.addCleanup(self.stop.set)
+        for thread in threads:
+            thread.start()
+        self.assertTrue(harness.wait_until(lambda: len(self.answers) > 50, TIMEOUT))
+
+    def note(self, sent, expected):
+        """What has come for requests of which the last one ends the connection."""
+        with contextlib.suppress(OSError), self.site.connect() as connection:
+            connection.sendall(sent)
+            got = read_all(connection)
+            try:
+                whole = take_answers(got) == expected
+            except ValueError:
+                whole = False
+            begun = tuple(int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", got))
+            self.answers.append((sent[:20], expected, begun, whole))
+
+    def ask(self, number):
+        requests = ((b"/json", b"[1]", 200), (b"/slow", b"a" * 100000, 200), (b"/raise", b"x", 500),
+                    (b"/parts", b"", 200), (b"/form", b"a" * 70000, 200), (b"/none", b"", 404))
+        while not self.stop.wait(0.01):
+            path, body, status = requests[number % len(requests)]
+            self.note(post(path, body, b"Connection: close\r\n"), (status,))
+            number += 1
+
+    def pipeline(self, number):
+        del number
+        while not self.stop.wait(0.01):
+            self.note(post(b"/json", b"[1]") + post(b"/raise") + post(b"/json", fields=b"Connection: close\r\n"),
+                      (200, 500, 200))
+
+    def misbehave(self, number):
+        begun = (post(b"/slow", b"a" * 100000), post(b"/json", b"a" * 200000, length=300000), b"POST /js",
+                 post(b"/parts"), post(b"/raw"), CHUNKED + b"5;")
+        while not self.stop.is_set():
+            with contextlib.suppress(OSError), self.site.connect() as connection:
+                connection.sendall(begun[number % len(begun)])
+                self.stop.wait(0.03)
+            number += 1
+
+    def starts(self):
+        return sum(line.startswith("pid ") for line in self.site.lines)
+
+    def assert_started_anew(self, before):
+        self.assertTrue(harness.wait_until(lambda: self.starts() > before, TIMEOUT), self.site.log)
+        self.pids.add(self.site.pid)
+        count = len(self.answers)
+        self.assertTrue(harness.wait_until(lambda: len(self.answers) > count + 50, TIMEOUT))
+
+    def assert_no_other_answers(self):
+        """What has come for a request is the begin of what was to come."""
+        self.assertEqual([one for one in self.answers if one[2] != one[1][:len(one[2])]], [])
+
+    def assert_ended(self, pids):
+        self.assertTrue(harness.wait_until(lambda: not any(map(harness.process_state, pids)), TIMEOUT), pids)
+
+    def test_edits_and_reloads(self):
+        """No request is lost."""
+        for i in range(3):
+            before = self.starts()
+            if i == 1:
+                self.site.process.send_signal(signal.SIGHUP)
+            else:
+                path = self.site.bed.path("site.py")
+                with open(path) as old, open(path + ".new", "w") as new:
+                    new.write(old.read() + "\n")
+                os.rename(path + ".new", path)
+            self.assert_started_anew(before)
+        self.stop.set()
+        self.assertEqual([one for one in self.answers if not one[3]], [])
+        self.assert_ended(self.pids - {self.site.pid})
+
+    def test_deaths(self):
+        """Requests of the process that dies are cut; all others have their one answer."""
+        for _ in range(2):
+            before = self.starts()
+            with contextlib.suppress(ConnectionError):
+                self.site.ask("/exit")
+            self.assert_started_anew(before)
+        self.stop.set()
+        self.assert_no_other_answers()
+        self.assertEqual(self.site.ask("/pid").text, str(self.site.pid))
+        self.assert_ended(self.pids - {self.site.pid})
+
+    def test_stop(self):
+        self.site.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.site.process.wait(TIMEOUT), 0)
+        self.stop.set()
+        self.assert_no_other_answers()
+        self.assert_ended(self.pids)
+
+
 class FewThreads(Case):
     """The process has address space for a few threads only."""
 
@@ -321,7 +425,7 @@ class FewThreads(Case):
 
     files = {"www/large": b"x" * 1000000}
 
-    def test_none_for_others(self):
+    def test_engines_own_threads(self):
         """Checksums and names of hosts are looked up in threads of the engine's own."""
         self.assertEqual(self.get("/use"), "used")
         self.assertEqual(self.site.ask("/large").status, 503)
