@@ -62,6 +62,18 @@ def parts(req, args):
         req.wfile.write(b'x' * 50000)
         time.sleep(0.001)
 
+@server.text_post('/flood')
+def flood(req, args):
+    req.send_response(200)
+    req.end_headers()
+    while True:
+        req.wfile.write(b'x' * 50000)
+
+@server.text_post('/rawflood')
+def raw_flood(req, args):
+    while True:
+        req.wfile.write(b'x' * 50000)
+
 @server.text_post('/raw')
 def raw(req, args):
     req.wfile.write(b'raw')
@@ -162,6 +174,17 @@ class Clients(Case):
                             time.sleep(stage)
                             if reset:
                                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    def test_a_client_that_goes_is_no_error(self):
+        """Of a handler that writes to it: the log has a line, no traceback."""
+        for path in (b"/parts", b"/raw", b"/flood", b"/rawflood"):
+            with self.site.connect() as connection:
+                connection.sendall(post(path + b"?gone"))
+                self.assertTrue(connection.recv(1))
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            self.assertTrue(self.site.has_logged(f'"POST {path.decode()}?gone ', TIMEOUT), self.site.log)
+        harness.wait_until(lambda: self.site.fds() <= self.fds, TIMEOUT)
+        self.assert_no_traceback()
 
     def test_bodies_that_end_early(self):
         for path in (b"/json", b"/form", b"/none"):

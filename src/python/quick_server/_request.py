@@ -43,6 +43,7 @@ class QuickServerRequestHandler(_engine.Request):
     server = None   # type: QuickServer
     answered = False      # the handler has begun an answer of its own
     is_special = False    # what its handler returns cannot be taken as it is
+    client_gone = False   # and wfile has said so
     _headers = None       # type: Optional[http.client.HTTPMessage]
     _rfile = None         # type: Optional[BinaryIO]
     _status = None        # type: Optional[Tuple[int, str]]
@@ -120,13 +121,15 @@ class QuickServerRequestHandler(_engine.Request):
         """What wfile.write() does."""
         if self._status is not None and not self.answered:
             self.end_headers()
-        if self.answered:
+        try:
+            if not self.answered:
+                self.answered = self.is_special = True
+                self._raw = socket.socket(fileno=self.hijack())
             send = self.write if self._raw is None else self._raw.sendall  # type: Callable[[bytes], None]
             send(data)
-            return
-        self.answered = self.is_special = True
-        self._raw = socket.socket(fileno=self.hijack())
-        self._raw.sendall(data)
+        except ConnectionError:
+            self.client_gone = True
+            raise
 
     def send_error(self, code: int, message: Optional[str] = None, explain: Optional[str] = None) -> None:
         """Sends Python's page for that error."""
