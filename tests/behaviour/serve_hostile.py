@@ -438,6 +438,7 @@ class FewThreads(Case):
             freed.set()
             return 'freed'
 
+        server.json_worker('/worker')(lambda payload: payload)
         server.bind_path('/', 'www')
         server.bind_proxy('/proxy/', 'http://localhost:%d/' % server.server_port)
         with open('/proc/self/statm') as file:
@@ -449,14 +450,18 @@ class FewThreads(Case):
     files = {"www/large": b"x" * 1000000}
 
     def test_engines_own_threads(self):
-        """Checksums and names of hosts are looked up in threads of the engine's own."""
+        """Those in which names of hosts are looked up, checksums made, and workers run."""
         self.assertEqual(self.get("/use"), "used")
         self.assertEqual(self.site.ask("/large").status, 503)
         self.assertEqual(self.site.ask("/proxy/pid").status, 502)
+        start = ("/worker", "POST", b'{"action": "start"}', {"Content-Type": "application/json"})
+        self.assertEqual(self.site.ask(*start).status, 503)
+        self.assert_no_traceback()
         self.get("/free")
         for path in ("/large", "/proxy/pid"):
             self.assertTrue(harness.wait_until(lambda: self.site.ask(path).status == 200, TIMEOUT), path)
-        self.fds = self.site.fds()  # of the proxy's connection, which is kept
+        self.assertTrue(harness.wait_until(lambda: self.site.ask(*start).status == 200, TIMEOUT))
+        self.fds = self.site.fds()  # with the proxy's connection, which is kept, and the workers' socket
 
     def test_more_requests_than_threads(self):
         got = []
