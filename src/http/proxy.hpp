@@ -32,7 +32,8 @@ class Proxy {
     void set(std::vector<Rule> rules);
 
     /// Forwards the request if a rule has its path, with all methods: true. 502 if the back end is not
-    /// reached or breaks before its answer's head, 504 if it is too slow; later the connection is cut.
+    /// reached, breaks before its answer's head or does not keep to HTTP, 504 if it is too slow; later the
+    /// connection is cut.
     bool forward(const std::shared_ptr<Exchange>& exchange, std::string_view path);
 
  private:

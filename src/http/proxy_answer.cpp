@@ -17,6 +17,7 @@ using Text = beast::string_view;
 namespace {
 
 constexpr std::uint32_t k_head_limit = 64 << 10;  // bytes of an answer's head
+constexpr std::size_t k_line_limit = 16 << 10;    // of a chunk's line; of all trailers
 
 std::string_view view(Text text) {
     return {text.data(), text.size()};
@@ -56,7 +57,11 @@ class AnswerParser::Parser final : public beast::http::basic_parser<false> {
     }
 
     void on_field_impl(beast::http::field field, Text name, Text value, Code& error) override {
-        if (is_header_done()) return;  // a trailer: hop-by-hop, as we announced no TE
+        if (is_header_done()) {  // a trailer: hop-by-hop, as we announced no TE
+            trailers_ += name.size() + value.size();
+            if (trailers_ > k_line_limit) error = beast::http::error::header_limit;
+            return;
+        }
         if (field == beast::http::field::transfer_encoding && !same_name(view(value), "chunked")) {
             error = beast::http::error::bad_transfer_encoding;
         }
@@ -78,7 +83,10 @@ class AnswerParser::Parser final : public beast::http::basic_parser<false> {
         return text.size();
     }
 
-    void on_chunk_header_impl(std::uint64_t size, Text, Code&) override { chunk_left_ = size; }
+    void on_chunk_header_impl(std::uint64_t size, Text extensions, Code& error) override {
+        if (extensions.size() > k_line_limit) error = beast::http::error::bad_chunk_extension;
+        chunk_left_ = size;
+    }
 
     std::size_t on_chunk_body_impl(std::uint64_t, Text text, Code&) override {
         body.append(text.data(), text.size());
@@ -89,6 +97,7 @@ class AnswerParser::Parser final : public beast::http::basic_parser<false> {
     void on_finish_impl(Code&) override {}
 
     std::uint64_t chunk_left_ = 0;  // bytes of the chunk that are still to come
+    std::size_t trailers_ = 0;      // bytes
 };
 
 AnswerParser::AnswerParser(bool head_only)
@@ -109,7 +118,9 @@ bool AnswerParser::feed(std::string_view bytes) {
         bytes.remove_prefix(parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error));
     }
     rest_ = bytes;
-    return !error || error == beast::http::error::need_more;
+    if (error && error != beast::http::error::need_more) return false;
+    // Of a body only a chunk's line and the trailers wait for their end, for which Beast has no limit.
+    return !has_head() || is_done() || rest_.size() <= k_line_limit;
 }
 
 bool AnswerParser::feed_end() {

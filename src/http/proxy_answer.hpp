@@ -18,7 +18,8 @@ class AnswerParser {
     explicit AnswerParser(bool head_only);
     ~AnswerParser();
 
-    /// False: this is no answer, or not one that can be told where it ends.
+    /// False: this is no answer, or not one that can be told where it ends, or a head of more than 64 KiB, a
+    /// chunk's line or trailers of more than 16 KiB.
     bool feed(std::string_view bytes);
     /// The back end has ended. False: in the middle of the answer.
     bool feed_end();

@@ -78,11 +78,17 @@ void Connection::connect(asio::ssl::context* tls, Done done) {
         });
         return;
     }
-    resolver_.async_resolve(origin_.host, origin_.port, tcp::resolver::numeric_service,
-                            [self, tls, done = std::move(done)](Code code, const auto& found) mutable {
-                                if (code) return done(code);
-                                self->resolved(found, tls, std::move(done));
-                            });
+    try {
+        resolver_.async_resolve(origin_.host, origin_.port, tcp::resolver::numeric_service,
+                                [self, tls, done](Code code, const auto& found) mutable {
+                                    if (code) return done(code);
+                                    self->resolved(found, tls, std::move(done));
+                                });
+    } catch (
+        const boost::system::system_error& failed) {  // Asio looks up in a thread, which cannot be started
+        asio::post(socket_.get_executor(),
+                   [self, done = std::move(done), code = failed.code()] { done(code); });
+    }
 }
 
 void Connection::resolved(const tcp::resolver::results_type& found, asio::ssl::context* tls, Done done) {

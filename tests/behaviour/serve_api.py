@@ -288,6 +288,16 @@ class Bodies:
                 ("multipart body with a part whose header has no end", b"--b\r\nA: b\r\n", kind),
                 ("multipart body with a bad header line in a part", b"--b\r\nA b\r\n\r\nx\r\n--b--", kind),
                 ('multipart body with a part "a" that is no UTF-8', part + b"\xff\r\n--b--", kind),
+                ("multipart body with a boundary that does not end its line", b"--b" + b" " * 2000 + part, kind),
+                *[("multipart body with a bad name", b"--b\r\nContent-Disposition: form-data; " + name, kind)
+                  for name in (b"name*=idna''a\r\n\r\nx\r\n--b--", b"name*=punycode''%ff\r\n\r\nx\r\n--b--",
+                               b"name*=a\0b''\r\n\r\nx\r\n--b--", b"name*=a; name*1=b\r\n\r\nx\r\n--b--")],
+                ("multipart body with a bad filename", b'--b\r\nContent-Disposition: form-data; name="a"; filename*='
+                 b"undefined''a\r\nContent-Type: x/y\r\n\r\nx\r\n--b--", kind),
+                ("multipart body with a bad boundary", b"--b--", "multipart/form-data; boundary*=undefined''b"),
+                ("multipart body with more than 100 parameters in a header line",
+                 b'--b\r\nContent-Disposition: form-data; name="a"; x="' + b";" * 15000 + b"\r\n\r\nx\r\n--b--", kind),
+                ("multipart body with more than 100 parameters in a header line", part + b"--b--", kind + ";a" * 200),
                 ("multipart body with more than 1000 parts", (part + b"\r\n") * 1001 + b"--b--", kind)):
             with self.subTest(expected):
                 self.assertTrue(self.refused(body, content_type).startswith(expected))

@@ -1,6 +1,6 @@
 """Many connections at once: those that do nothing hold up nobody, and cost little.
 
-The server is http_echo: what is measured is the engine's, with no script behind it.
+The servers are http_echo, the engine with no script behind it, and a script by `quicken serve`.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import time
 import unittest
 
 import harness
+import serving
 from serve_malformed import GOOD, LAST, TIMEOUT, Server, read_all, take_answers
 
 IDLE = {"idle_timeout": 300, "header_timeout": 300, "handshake_timeout": 300}
@@ -38,15 +39,18 @@ def memory(pid):
         return int(statm.read().split()[1]) * resource.getpagesize()
 
 
-class Crowd(unittest.TestCase):
+def family(pid):
+    """The process and all that have come from it."""
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [pid, *(one for child in children.read().split() for one in family(child))]
+
+
+class Connections:
+    """`serve` starts the server of a test, `serve_tls` one with that certificate; `pids` are its processes."""
+
     def setUp(self):
         self.connections = contextlib.ExitStack()
         self.addCleanup(self.connections.close)
-
-    def serve(self, *options, **settings):
-        server = Server("http_echo", *options, **{**IDLE, **settings})
-        self.addCleanup(server.close)
-        return server
 
     def connect(self, server, source="127.0.0.1"):
         return self.connections.enter_context(
@@ -56,7 +60,7 @@ class Crowd(unittest.TestCase):
         """500 after their handshake, 250 that have sent nothing of it, 250 that are stuck in its middle."""
         raise_limit(4096)
         certificate, key = self.certificate()
-        server = self.serve("--certificate", certificate, "--key", key)
+        server = self.serve_tls(certificate, key)
         hello = self.hello()
         for i in range(1000):
             connection = self.connect(server)
@@ -103,7 +107,7 @@ class Crowd(unittest.TestCase):
             if i % 100 == 99:
                 for connection in crowd[-100:]:
                     self.assertEqual(take_answers(connection.recv(1 << 16)), (200,))
-        used = memory(server.process.pid)
+        used = sum(memory(pid) for pid in self.pids(server))
         print(f"{count} connections: {used / (1 << 20):.0f} MiB", flush=True)
         self.assertLess(used, 200 << 20)
         poll = select.poll()
@@ -113,6 +117,19 @@ class Crowd(unittest.TestCase):
         for connection in crowd[::97]:  # they are still served
             connection.sendall(GOOD)
             self.assertEqual(take_answers(connection.recv(1 << 16)), (200,))
+
+
+class Crowd(Connections, unittest.TestCase):
+    def serve(self, *options, **settings):
+        server = Server("http_echo", *options, **{**IDLE, **settings})
+        self.addCleanup(server.close)
+        return server
+
+    def serve_tls(self, certificate, key):
+        return self.serve("--certificate", certificate, "--key", key)
+
+    def pids(self, server):
+        return [server.process.pid]
 
     def test_past_the_limit(self):
         server = self.serve(max_connections=50)
@@ -135,6 +152,30 @@ class Crowd(unittest.TestCase):
                 connection.sendall(LAST)
                 return take_answers(read_all(connection)) == (200,)
         self.assertTrue(harness.wait_until(served, TIMEOUT), "the place of one that has gone is not given away")
+
+
+class Script(Connections, unittest.TestCase):
+    """Answers come from a handler. The supervisor, its client and the script's process are one server."""
+
+    def serve(self, more=""):
+        server = serving.Site(more + """
+server.add_text_get_mask('/f.txt', lambda req, args: 'content')
+server.suppress_noise = True
+serve()
+""", **IDLE)
+        self.addCleanup(server.close)
+        return server
+
+    def serve_tls(self, certificate, key):
+        return self.serve(f"""
+import ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain({certificate!r}, {key!r})
+server.socket = context.wrap_socket(server.socket, server_side=True)
+""")
+
+    def pids(self, server):
+        return {*family(server.process.pid), server.pid}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A row of the table says what is sent, the statuses of all answers, and whether the connection goes on. Each
 row is sent in one piece and, if it is short, byte by byte: where the network cuts a request must change
-nothing. After each row a good request is answered, and at the end no descriptor is left.
+nothing. After each row a good request is answered, and at the end no descriptor is left. The servers are the
+engine alone, the program that serves files, and a script by `quicken serve`.
 """
 
 import collections
@@ -18,6 +19,7 @@ import time
 import unittest
 
 import harness
+import serving
 
 TIMEOUT = 20  # seconds until a test says that the server hangs
 SETTINGS = {"header_timeout": 1, "body_timeout": 1, "body_min_rate": 100, "idle_timeout": 2}
@@ -356,11 +358,11 @@ def take_answers(data):
 
 
 class Rows:
-    program = None
+    """`start` makes the server of a class."""
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(cls.program)
+        cls.server = cls.start()
         cls.addClassCleanup(cls.server.close)
 
     def setUp(self):
@@ -406,6 +408,8 @@ class Rows:
                     self.assertEqual(take_answers(self.answers(row, piecewise)), expected)
                     self.good()
 
+
+class Heads(Rows):
     def test_smuggling(self):
         self.check(SMUGGLING)
 
@@ -485,9 +489,7 @@ class Rows:
             self.assertLess(seconds, 6)
 
 
-class Echo(Rows, unittest.TestCase):
-    program = "http_echo"
-
+class Bodies(Rows):
     def test_bodies(self):
         self.check(BODIES)
 
@@ -505,19 +507,69 @@ class Echo(Rows, unittest.TestCase):
         """The client has ended within its body: nobody knows what it meant."""
         for name, sent in (
                 ("length", post(b"Content-Length: 10", b"abc")), ("chunk", chunked(b"5\r\nabc")),
-                           ("between chunks", chunked(b"3\r\nabc\r\n")),
-                           ("before the end", chunked(b"3\r\nabc\r\n0\r\n"))):
+                ("between chunks", chunked(b"3\r\nabc\r\n")), ("before the end", chunked(b"3\r\nabc\r\n0\r\n"))):
             with self.subTest(name), self.server.connect() as connection:
                 connection.sendall(sent)
                 connection.shutdown(socket.SHUT_WR)
                 self.assertEqual(take_answers(read_all(connection)), (400,))
 
 
-class Www(Rows, unittest.TestCase):
-    program = "quicken-www"
-
+class Paths(Rows):
     def test_paths(self):
         self.check(PATHS)
+
+
+class Echo(Heads, Bodies, unittest.TestCase):
+    @staticmethod
+    def start():
+        return Server("http_echo")
+
+
+class Www(Heads, Paths, unittest.TestCase):
+    @staticmethod
+    def start():
+        return Server("quicken-www")
+
+
+class OfScript:
+    """Nothing that a client sends makes a handler fail, or the script start anew."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pid = cls.server.pid
+
+    def tearDown(self):
+        super().tearDown()
+        self.assertEqual([line for line in self.server.log if "Traceback" in line or "error in " in line], [])
+        self.assertEqual(self.server.pid, self.pid, self.server.log)
+
+
+class Script(OfScript, Heads, Bodies, unittest.TestCase):
+    """The handlers look at everything there is."""
+
+    @staticmethod
+    def start():
+        return serving.Site("""
+            def seen(req, args):
+                return repr((args, req.headers.items(), req.requestline, req.get_original_host(), req.rfile.read()))
+            server.add_text_get_mask('/f.txt', seen)
+            server.add_text_post_mask('/f.txt', seen)
+            server.add_json_post_mask('/post', lambda req, args: args['post'])
+            serve()
+            """, **SETTINGS)
+
+    def good(self):
+        super().good()
+        answer = self.server.ask("/post", "POST", b'{"a": [1]}', {"Content-Type": "application/json"})
+        self.assertEqual(json.loads(answer.body), {"a": [1]})
+
+
+class ScriptsFiles(OfScript, Paths, unittest.TestCase):
+    @staticmethod
+    def start():
+        return serving.Site("server.bind_path('/', 'www')\nserve()\n",
+                            {"www/f.txt": CONTENT, "www/a/b/x": b"", "www/.hidden/x": b""}, **SETTINGS)
 
 
 if __name__ == "__main__":

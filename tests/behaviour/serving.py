@@ -53,11 +53,14 @@ class Answer:
 
 
 class Script:
-    """A running script. `lines` of standard output and `log` of standard error grow as they come."""
+    """A running script. `lines` of standard output and `log` of standard error grow as they come. `settings` are
+    those of --set."""
 
-    def __init__(self, bed, path, arguments=(), python=harness.PYTHON, served=False, env=None, **options):
+    def __init__(self, bed, path, arguments=(), python=harness.PYTHON, served=False, env=None, settings=None,
+                 **options):
         if served:
-            argv, defaults = [harness.QUICKEN, "serve", "--python", python, path, *arguments], {}
+            words = [word for name, value in (settings or {}).items() for word in ("--set", f"{name}={value}")]
+            argv, defaults = [harness.QUICKEN, "serve", "--python", python, *words, path, *arguments], {}
         else:
             argv, defaults = [python, path, *arguments], {"QUICKEN_DISABLE": "1", "PYTHONPATH": PACKAGE}
         variables = bed.env(dict({"PYTHONDONTWRITEBYTECODE": "1", **defaults}, **(env or {})))
@@ -135,6 +138,40 @@ class Script:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.end()
+
+
+class Site(Script):
+    """A script by `quicken serve` in a bed of its own, for a whole class of tests: it prints "pid N" before it serves.
+    `files` are others beside it."""
+
+    def __init__(self, text, files=(), **settings):
+        self.bed = harness.Bed("self")
+        for name, content in dict(files).items():
+            os.makedirs(os.path.dirname(self.bed.path(name)), exist_ok=True)
+            self.bed.write(name, content)
+        path = self.bed.write("site.py", harness.dedent(HEAD) + "import os\nprint('pid', os.getpid())\n"
+                              + harness.dedent(text))
+        super().__init__(self.bed, path, served=True, settings=settings)
+        try:
+            self.wait_for_port()
+        except AssertionError:
+            self.close()
+            raise
+
+    @property
+    def pid(self):
+        """Of the script's process that serves now."""
+        return int([line for line in self.lines if line.startswith("pid ")][-1].split()[1])
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def connect(self, seconds=20):
+        return socket.create_connection(("127.0.0.1", self.port), seconds)
+
+    def close(self):
+        super().close()
+        self.bed.close()
 
 
 class Case(harness.Case):

@@ -327,6 +327,41 @@ class Answers(Case):
                 self.back_end(raw(answer))
                 self.assertEqual(self.ask().status, 502)
 
+    def test_a_line_without_an_end(self):
+        """Of a chunk's size, its extensions, the trailers: no more is kept of it than its limit."""
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for start in (b"3;", b"0", b"0\r\nX: "):
+            filler = b"0" if start == b"0" else b"a"
+            with self.subTest(start, at_once=True):
+                self.back_end(raw(head + start + filler * 20000, close=False))
+                self.assertEqual(self.ask().status, 502)
+            sent, go = [], threading.Event()
+
+            def send(_, connection, __):
+                connection.sendall(head + b"3\r\nabc\r\n" + start)
+                go.wait(TIMEOUT)
+                while len(sent) < 500:
+                    connection.sendall(filler * 65536)
+                    sent.append(1)
+                return False
+            with self.subTest(start, at_once=False):
+                back_end = self.back_end(send)
+                client = self.client()
+                client.request("GET", "/b/")
+                answer = client.getresponse()
+                go.set()
+                with self.assertRaises(http.client.IncompleteRead) as caught:
+                    answer.read()
+                self.assertEqual(caught.exception.partial, b"abc")
+                self.assertTrue(back_end.ended.acquire(timeout=TIMEOUT))
+                self.assertLess(len(sent), 300)
+
+    def test_lines_within_their_limits(self):
+        filler = b"a" * 10000
+        self.back_end(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;" + filler + b"\r\nabc\r\n0\r\nX: "
+                          + filler + b"\r\n\r\n"))
+        self.assertEqual(self.ask().content, b"abc")
+
     def test_a_break_midway_is_seen(self):
         for head, part, last in ((b"Content-Length: 10", b"abc", b""),
                                  (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n", b""),

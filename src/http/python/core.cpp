@@ -66,7 +66,7 @@ Core::Core(Script& script)
       site_(*this, config_.settings),
       threads_(site_.server(), config_.settings,
                {[this] { start_thread("handlers", [](Core& core) { core.threads_.work(); }); },
-                [this](bool short_turns) { set_interval(short_turns); }}) {}
+                [this] { no_thread(); }, [this](bool short_turns) { set_interval(short_turns); }}) {}
 
 void Core::start() {
     start_thread("log", [](Core& core) { core.log_.work(); });
@@ -197,6 +197,11 @@ void Core::leave_if_forked() const {
         PyErr_Clear();
     }
     ::_exit(0);
+}
+
+void Core::no_thread() {
+    PyErr_Clear();  // a RuntimeError that says no more than this, or a MemoryError
+    log("there are no more threads for handlers: requests wait for those that there are");
 }
 
 void Core::set_interval(bool short_turns) {

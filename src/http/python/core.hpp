@@ -88,6 +88,7 @@ class Core final : public Handlers, public std::enable_shared_from_this<Core> {
  private:
     void apply(Config config);
     void start_thread(const char* name, void (*body)(Core&));
+    void no_thread();
     void set_interval(bool short_turns);
     void tell_slow(const Log::Slow& slow);
     void look_for_slow();

@@ -24,6 +24,7 @@ constexpr milliseconds k_tick{1};        // the monitor's
 constexpr int k_quiet_ticks = 20;        // without a call, until the monitor sleeps
 constexpr double k_longest_wait = 1e9;   // seconds, of serving()
 constexpr milliseconds k_restore{1000};  // without slow calls, until the switch interval is the usual one
+constexpr milliseconds k_retry{100};     // after a thread could not be started
 
 enum Phase : std::uint64_t { idle = 0, running = 1, detaching = 2, detached = 3 };
 constexpr std::uint64_t k_phase = 3;
@@ -475,6 +476,27 @@ bool Threads::clerk_waits(std::unique_lock<std::mutex>& lock) {
            busy_ <= 0 && apart_ == 0;
 }
 
+/// With Python's lock. False: the system has no thread left (pids.max, RLIMIT_AS); those that there are go
+/// on.
+bool Threads::spawn() {
+    try {
+        hooks_.spawn();
+        starved_ = false;
+        return true;
+    } catch (const Raised&) {
+    }
+    if (std::exchange(starved_, true)) {
+        PyErr_Clear();  // has been reported
+    } else {
+        hooks_.starved();
+    }
+    return false;
+}
+
+void Threads::try_later(std::unique_lock<std::mutex>& lock) {
+    clerk_wake_.wait_for(lock, k_retry, [this] { return ending_.load(); });
+}
+
 void Threads::clerk() {
     PyThreadState* state = PyEval_SaveThread();
     std::unique_lock lock(mutex_);
@@ -483,18 +505,22 @@ void Threads::clerk() {
         if (!clerk_waits(lock)) {
             continue;
         }
-        const unsigned spawns = std::exchange(spawn_wanted_, 0);
+        unsigned spawns = std::exchange(spawn_wanted_, 0);
         short_turns_ = busy_ > 0 || apart_ > 0;
         const bool turns = short_turns_;
         others_ = turns;
         lock.unlock();
         attach(state);
         hooks_.interval(turns);
-        for (unsigned i = 0; i < spawns; ++i) {
-            hooks_.spawn();
+        while (spawns > 0 && spawn()) {
+            --spawns;
         }
         state = PyEval_SaveThread();
         lock.lock();
+        if (spawns > 0) {
+            spawn_wanted_ += spawns;
+            try_later(lock);
+        }
     }
     short_turns_ = others_ = false;
     lock.unlock();

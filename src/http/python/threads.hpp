@@ -86,7 +86,8 @@ class Threads {
  public:
     /// What is done with Python's lock held by the clerk.
     struct Hooks {
-        std::function<void()> spawn;                     // starts a Python thread that calls work()
+        std::function<void()> spawn;    // starts a Python thread that calls work(), or Raised
+        std::function<void()> starved;  // says so, and clears Python's error
         std::function<void(bool short_turns)> interval;  // sets the interpreter's switch interval
     };
     Threads(Server& server, const Settings& settings, Hooks hooks);
@@ -157,6 +158,8 @@ class Threads {
     void wait_event(std::optional<std::chrono::nanoseconds> limit);
     void end_loop();
     bool clerk_waits(std::unique_lock<std::mutex>& lock);
+    bool spawn();
+    void try_later(std::unique_lock<std::mutex>& lock);
 
     Server& server_;
     const Settings& settings_;
@@ -189,6 +192,7 @@ class Threads {
     int busy_ = 0;                               // what add_busy() said
     std::uint64_t changes_ = 0;                  // of both
     bool short_turns_ = false;
+    bool starved_ = false;  // the clerk's: the last thread could not be started
     unsigned spawn_wanted_ = 0;
     bool clerk_lives_ = false;
     std::condition_variable clerk_wake_;

@@ -10,7 +10,7 @@ import mmap
 from typing import Any, BinaryIO, Dict, Tuple, Union
 from urllib.parse import unquote_plus
 
-from quick_server._multipart import MultipartError, Reader
+from quick_server._multipart import MultipartError, Reader, parameter
 from quick_server._response import PreventDefaultResponse
 
 MAX_FIELDS = 10000  # of an urlencoded body
@@ -58,8 +58,8 @@ def _urlencoded(body: Body) -> Dict[str, Any]:
 def _multipart(body: Body, content_type: str) -> Tuple[Dict[str, str], Dict[str, BinaryIO]]:
     head = email.message.Message()
     head['content-type'] = content_type
-    boundary = head.get_boundary('')
     try:
+        boundary = (parameter(head, 'boundary', 'content-type') or '').rstrip()
         if isinstance(body, bytes):
             reader = Reader(body, boundary)
             reader.read()

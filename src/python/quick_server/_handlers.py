@@ -119,8 +119,10 @@ def _text_body(value: Any) -> Union[bytes, BinaryIO]:
 
 
 def fail(request: Any, error: BaseException) -> Answer:
-    """The answer for what a handler has raised; None if it has answered by itself, or begun to."""
-    if not isinstance(error, PreventDefaultResponse):
+    """The answer for what a handler has raised; None if it has answered by itself, or begun to. That the client has
+    gone is no failure of the script: the log has the request as one that was cut."""
+    gone = request.client_gone and isinstance(error, ConnectionError)
+    if not gone and not isinstance(error, PreventDefaultResponse):
         report_error('%s %s' % (request.command, request.path), error)
     if request.answered:
         request.close_raw()

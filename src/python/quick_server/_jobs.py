@@ -58,6 +58,7 @@ class Job:
         self._kill: Optional[Callable[[], None]] = None
 
     def start(self, thread_factory: Callable[..., threading.Thread], name: str) -> None:
+        """RuntimeError if the system has no thread left."""
         thread_factory(target=self._run, name=name, daemon=True).start()
 
     def stop(self) -> None:

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, Dict, Optional, Tuple, Union
 MAX_PARTS = 1000
 MAX_HEAD = 16 << 10      # bytes of one part's header
 MAX_BOUNDARY = 200       # characters; RFC 2046 has 70
+MAX_PARAMETERS = 100     # of a header line: email's parser takes quadratic time
+MAX_PADDING = 1000       # blanks behind a boundary
 IN_MEMORY = 256 << 10    # bytes of a file that is a BytesIO even where the body is spooled
 _WINDOW = 1 << 20        # bytes that are searched at once
 
@@ -22,6 +24,17 @@ Data = Union[bytes, mmap.mmap]
 
 class MultipartError(ValueError):
     """What is wrong with a body, in words for the client."""
+
+
+def parameter(head: email.message.Message, name: str, header: str) -> Optional[str]:
+    """A parameter of a header line; None without it. MultipartError if it cannot be decoded (RFC 2231)."""
+    if str(head.get(header, '')).count(';') > MAX_PARAMETERS:
+        raise MultipartError('multipart body with more than %d parameters in a header line' % MAX_PARAMETERS)
+    try:
+        value = head.get_param(name, header=header)
+        return None if value is None else email.utils.collapse_rfc2231_value(value)
+    except (LookupError, TypeError, ValueError):
+        raise MultipartError('multipart body with a bad %s' % name) from None
 
 
 class MemoryFile(io.BytesIO):
@@ -135,7 +148,8 @@ class Reader:
         """Where the part behind a boundary begins; None if that was the last one."""
         if self._data[at:at + 2] == b'--':
             return None
-        while self._data[at:at + 1] in (b' ', b'\t'):
+        end = at + MAX_PADDING
+        while at < end and self._data[at:at + 1] in (b' ', b'\t'):
             at += 1
         if self._data[at:at + 2] != b'\r\n':
             raise MultipartError('multipart body with a boundary that does not end its line')
@@ -157,10 +171,9 @@ class Reader:
         return head, end + 4
 
     def _add(self, head: email.message.Message, begin: int, end: int) -> None:
-        name = head.get_param('name', header='content-disposition')
+        name = parameter(head, 'name', 'content-disposition')
         if name is None:
             raise MultipartError('multipart body with a part that has no name')
-        name = email.utils.collapse_rfc2231_value(name)
         if head.get('content-transfer-encoding', 'binary').lower() not in ('7bit', '8bit', 'binary'):
             raise MultipartError('multipart body with an unknown transfer encoding in part "%s"' % name)
         if 'content-type' in head:
@@ -176,6 +189,7 @@ class Reader:
             result = MemoryFile(self._data[begin:end])  # type: Union[MemoryFile, SpooledFile]
         else:
             result = SpooledFile(self._file.fileno(), begin, end - begin)
-        result.filename = head.get_filename() or ''
+        filename = parameter(head, 'filename', 'content-disposition') or parameter(head, 'name', 'content-type')
+        result.filename = (filename or '').strip()
         result.content_type = str(head['content-type'])
         return result

@@ -54,6 +54,7 @@ def new_token(worker: Any) -> str:
     with _home.guard:
         if not _home.name:
             _home.name = os.urandom(_HOME // 2).hex()
+        if _home.listener is None:
             _home.listener = _listen(_home.name)
         _home.workers[worker.mask] = worker
         return _home.name + os.urandom(12).hex()
@@ -94,10 +95,10 @@ def _listen(name: str) -> Optional[socket.socket]:
     try:
         listener.bind(_address(name))
         listener.listen(64)
-    except OSError:
-        listener.close()  # no such sockets here: jobs are this process's alone
+        threading.Thread(target=_serve, args=(listener,), name='worker relay', daemon=True).start()
+    except (OSError, RuntimeError):
+        listener.close()  # no such sockets here, or no thread left: jobs are this process's alone
         return None
-    threading.Thread(target=_serve, args=(listener,), name='worker relay', daemon=True).start()
     return listener
 
 

@@ -43,9 +43,9 @@ class QuickServerRequestHandler(_engine.Request):
     server = None   # type: QuickServer
     answered = False      # the handler has begun an answer of its own
     is_special = False    # what its handler returns cannot be taken as it is
+    client_gone = False   # and wfile has said so
     _headers = None       # type: Optional[http.client.HTTPMessage]
     _rfile = None         # type: Optional[BinaryIO]
-    _wfile = None         # type: Optional[_Writer]
     _status = None        # type: Optional[Tuple[int, str]]
     _fields = ()          # type: Any
     _raw = None           # type: Optional[socket.socket]
@@ -91,9 +91,8 @@ class QuickServerRequestHandler(_engine.Request):
 
     @property
     def wfile(self) -> _Writer:
-        if self._wfile is None:
-            self._wfile = _Writer(self)
-        return self._wfile
+        """A new one each time: one that is kept would be a circle, and a body's file open until that is collected."""
+        return _Writer(self)
 
     def send_response(self, code: int, message: Optional[str] = None) -> None:
         """The status of an answer; end_headers() sends it."""
@@ -122,13 +121,15 @@ class QuickServerRequestHandler(_engine.Request):
         """What wfile.write() does."""
         if self._status is not None and not self.answered:
             self.end_headers()
-        if self.answered:
+        try:
+            if not self.answered:
+                self.answered = self.is_special = True
+                self._raw = socket.socket(fileno=self.hijack())
             send = self.write if self._raw is None else self._raw.sendall  # type: Callable[[bytes], None]
             send(data)
-            return
-        self.answered = self.is_special = True
-        self._raw = socket.socket(fileno=self.hijack())
-        self._raw.sendall(data)
+        except ConnectionError:
+            self.client_gone = True
+            raise
 
     def send_error(self, code: int, message: Optional[str] = None, explain: Optional[str] = None) -> None:
         """Sends Python's page for that error."""

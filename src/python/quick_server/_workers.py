@@ -17,6 +17,7 @@ Races: a job is in `_jobs` from before its thread starts until one request takes
 that ask at once get one result and one "unknown".
 """
 
+import contextlib
 import itertools
 import threading
 import time
@@ -104,6 +105,8 @@ class DefaultWorker(BaseWorker):
         self._sweep()
         if action == 'start':
             return self._start(post.get('payload', {}))
+        if isinstance(post.get('token'), (dict, list)):  # str() of one that is nested deeply fails
+            raise PreventDefaultResponse(400, 'bad worker token')
         token = str(post.get('token'))
         if not self._knows(token):
             elsewhere = _relay.ask(token, self.mask, post)
@@ -146,9 +149,11 @@ class DefaultWorker(BaseWorker):
         self._tell(f'worker {self.mask}: {token} starts')
         try:
             job.start(self.options.thread_factory, f'worker {self.mask} {next(self._numbers)}')
-        except BaseException:
+        except BaseException as error:
             with self._guard:
                 self._jobs.pop(token, None)
+            if isinstance(error, RuntimeError):
+                raise PreventDefaultResponse(503, 'no thread for a worker') from None
             raise
         job.done.wait(START_WAIT)
         return self._get(token)
@@ -244,12 +249,15 @@ class DefaultWorker(BaseWorker):
             due = [entry.expires for entry in self._jobs.values() if entry.expires]
             due += [piece[1] for piece in self._cargo.values()]
             if due and self._timer is None:
-                self._timer = threading.Timer(min(due) - now + 0.1, self._time)
-                self._timer.daemon = True
-                self._timer.start()
+                timer = threading.Timer(min(due) - now + 0.1, self._time)
+                timer.daemon = True
+                with contextlib.suppress(RuntimeError):  # no thread: the next one that asks or ends sees to it
+                    timer.start()
+                    self._timer = timer
 
     def _time(self) -> None:
-        self._timer = None
+        with self._guard:
+            self._timer = None
         self._sweep()
 
     def _tell(self, text: str) -> None:
