@@ -1,8 +1,8 @@
 """What is done when SIGINT or SIGTERM ends the process."""
 
-import os
 import signal
 import sys
+import threading
 from typing import Any, Callable, List
 
 from quick_server._errors import report_error
@@ -35,8 +35,10 @@ def interrupt() -> bool:
     """Has the main thread do what setup_shutdown() has set up for SIGTERM; False if there is nothing. Any thread."""
     if signal.getsignal(signal.SIGTERM) is not _shut_down:
         return False
-    os.kill(os.getpid(), signal.SIGTERM)
-    return True
+    main = threading.main_thread().ident  # another thread would take it while that one is on its way to sleep
+    if main is not None:
+        signal.pthread_kill(main, signal.SIGTERM)
+    return main is not None
 
 
 def setup_shutdown() -> None:
