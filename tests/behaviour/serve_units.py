@@ -317,8 +317,8 @@ class Units(served.Case):
             before = self.contents()
             # The second file has no room: a limit of a file's size stands for the disk's.
             limited = "ulimit -f 4; trap '' XFSZ; exec \"$@\""
-            result = self.bed.run(["sh", "-c", limited, "sh", harness.QUICKENCTL, "serve", "enable", self.bed.path("app.py"),
-                                   "--port", str(PORT), "--", *["x" * 100] * 100])
+            words = [harness.QUICKENCTL, "serve", "enable", self.bed.path("app.py"), "--port", str(PORT)]
+            result = self.bed.run(["sh", "-c", limited, "sh", *words, "--", *["x" * 100] * 100])
             self.assertEqual((1, b""), (result.status, result.stdout))
             self.assertIn(b"No space left on device", result.stderr)
             self.assertEqual(enabled, b"; app is enabled as it was before" in result.stderr, result.stderr)
