@@ -357,6 +357,18 @@ class Unusual:
         self.assertEqual(200, len([text for text in answers if re.fullmatch("added [0-9]+", text)]))
         self.assertEqual("added 53", site.ask("/added").text)
 
+    def test_signal_to_another_thread(self):
+        """The kernel chooses the thread; the script's function is called all the same, with nobody asking."""
+        site = self.script("""
+            import signal, threading
+            signal.signal(signal.SIGUSR1, lambda *_: print('signal', threading.current_thread().name, flush=True))
+            server.add_text_get_mask('/signal', lambda req, args:
+                signal.pthread_kill(threading.get_ident(), signal.SIGUSR1) or threading.current_thread().name)
+            serve()
+            """)
+        self.assertNotEqual("MainThread", site.ask("/signal").text)
+        self.assertTrue(harness.wait_until(lambda: "signal MainThread" in site.lines), site.lines)
+
     def test_serving_twice(self):
         """Is said where it is written."""
         site = self.script("""

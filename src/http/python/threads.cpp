@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "common/error.hpp"
@@ -385,18 +386,20 @@ void Threads::wake_serving() {
     eventfd_write(event_.get(), 1);
 }
 
-void Threads::wait_event(std::optional<std::chrono::nanoseconds> limit) {
-    // A signal between the look at Python's flags and the wait would be slept over: so it comes in ppoll(2).
+/// A signal between the look at Python's flags and the wait would be slept over. Another thread's is told by
+/// `wakeup`; where there is none, this thread's own comes in ppoll(2).
+void Threads::wait_event(const Wakeup& wakeup, std::optional<std::chrono::nanoseconds> limit) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (PyErr_CheckSignals() == 0) {
         unlocked([&] {
-            pollfd wanted{event_.get(), POLLIN, 0};
+            std::array<pollfd, 2> wanted{{{event_.get(), POLLIN, 0}, {wakeup.fd(), POLLIN, 0}}};
             const std::int64_t left = std::max<std::int64_t>(limit ? limit->count() : 0, 0);
             const timespec time{left / 1'000'000'000, left % 1'000'000'000};
-            ::ppoll(&wanted, 1, limit ? &time : nullptr, &before);
+            ::ppoll(wanted.data(), wanted.size(), limit ? &time : nullptr, &before);
+            wakeup.drain();
             eventfd_t count = 0;
             eventfd_read(event_.get(), &count);
         });
@@ -407,6 +410,7 @@ void Threads::wait_event(std::optional<std::chrono::nanoseconds> limit) {
 bool Threads::serving(const std::function<bool()>& failed, const std::function<bool()>& enough,
                       double seconds) {
     using std::chrono::steady_clock;
+    const Wakeup wakeup;
     const auto begin = steady_clock::now();
     const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(
         std::chrono::duration<double>(std::min(seconds, k_longest_wait)));
@@ -425,7 +429,7 @@ bool Threads::serving(const std::function<bool()>& failed, const std::function<b
         if (seconds >= 0 && left.count() <= 0) {
             return false;
         }
-        wait_event(seconds < 0 ? std::nullopt : std::make_optional(left));
+        wait_event(wakeup, seconds < 0 ? std::nullopt : std::make_optional(left));
         if (PyErr_Occurred() != nullptr || PyErr_CheckSignals() != 0) {
             throw Raised{};
         }

@@ -64,6 +64,7 @@
 
 #include "common/fd.hpp"
 #include "http/python/python.hpp"
+#include "http/python/wakeup.hpp"
 #include "http/server.hpp"
 
 namespace quicken::http::python {
@@ -155,7 +156,7 @@ class Threads {
     void monitor_sleep(const Runner* runner, std::uint64_t word, std::uint64_t turn);
     void wake_monitor();
     std::shared_ptr<Work> next_serving();
-    void wait_event(std::optional<std::chrono::nanoseconds> limit);
+    void wait_event(const Wakeup& wakeup, std::optional<std::chrono::nanoseconds> limit);
     void end_loop();
     bool clerk_waits(std::unique_lock<std::mutex>& lock);
     bool spawn();
