@@ -415,7 +415,8 @@ class FewThreads(Case):
     """The process has address space for a few threads only."""
 
     text = """
-        import os, resource, threading, time
+        import ctypes, os, resource, threading, time
+        ctypes.CDLL(None).mallopt(-8, 1)  # M_ARENA_MAX: a thread takes its stack, and gives all of it back
         server.add_text_get_mask('/pid', lambda req, args: str(os.getpid()))
 
         @server.text_get('/slow')
@@ -442,7 +443,7 @@ class FewThreads(Case):
         server.bind_path('/', 'www')
         server.bind_proxy('/proxy/', 'http://localhost:%d/' % server.server_port)
         with open('/proc/self/statm') as file:
-            size = int(file.read().split()[0]) * resource.getpagesize() + (400 << 20)
+            size = int(file.read().split()[0]) * resource.getpagesize() + (150 << 20)
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
         serve()
         """
@@ -459,8 +460,8 @@ class FewThreads(Case):
         self.assert_no_traceback()
         self.get("/free")
         for path in ("/large", "/proxy/pid"):
-            self.assertTrue(harness.wait_until(lambda: self.site.ask(path).status == 200, TIMEOUT), path)
-        self.assertTrue(harness.wait_until(lambda: self.site.ask(*start).status == 200, TIMEOUT))
+            self.assertTrue(harness.wait_until(lambda: self.site.ask(path).status == 200, TIMEOUT), self.site.log[-9:])
+        self.assertTrue(harness.wait_until(lambda: self.site.ask(*start).status == 200, TIMEOUT), self.site.log[-9:])
         self.fds = self.site.fds()  # with the proxy's connection, which is kept, and the workers' socket
 
     def test_more_requests_than_threads(self):

@@ -10,7 +10,7 @@ import http.cookies
 import io
 import re
 import socket
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Optional, Tuple
 
 from quick_server import _body, _engine
 from quick_server._log import server_msg
@@ -125,8 +125,10 @@ class QuickServerRequestHandler(_engine.Request):
             if not self.answered:
                 self.answered = self.is_special = True
                 self._raw = socket.socket(fileno=self.hijack())
-            send = self.write if self._raw is None else self._raw.sendall  # type: Callable[[bytes], None]
-            send(data)
+            if self._raw is None:
+                self.write(data)
+            else:
+                self._raw.sendall(data)
         except ConnectionError:
             self.client_gone = True
             raise
