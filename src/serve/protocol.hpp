@@ -45,9 +45,9 @@
 //
 // Environment of the script: QUICKEN_SERVE_FD, QUICK_SERVER_RESTART=42 (setup_restart() has nothing to do),
 // QUICK_SERVER_SUBSEQ=1 from the second start on; PYTHONPATH begins with PREFIX/libexec/quicken/python, and
-// QUICKEN_SERVE_PYTHONPATH is what it was before, if it was set; QUICKEN_SERVE_SETTINGS, if there is --set, a JSON
-// object: {"max_body":1000000,"idle_timeout":5.5}, by the names of src/http/settings.hpp.
-// With --www DIR what is started is `quicken-www --www DIR -a ADDRESS -p PORT`, in the same environment.
+// QUICKEN_SERVE_PYTHONPATH is what it was before, if it was set; QUICKEN_SERVE_SETTINGS, if there is --set, a
+// JSON object: {"max_body":1000000,"idle_timeout":5.5}, by the names of src/http/settings.hpp. With --www DIR
+// what is started is `quicken-www --www DIR -a ADDRESS -p PORT`, in the same environment.
 #pragma once
 
 namespace quicken::serve {

@@ -104,7 +104,8 @@ bool Core::serve(std::uint64_t requests, double seconds) {
         PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.get())), exception.get());
         return true;
     };
-    return threads_.serving(failed, [this, requests] { return requests > 0 && ended_ >= requests; }, seconds);
+    return threads_.serving(
+        failed, [this, requests] { return requests > 0 && ended_ >= requests; }, seconds);
 }
 
 void Core::finish() {
