@@ -563,7 +563,7 @@ void Supervisor::idle_time_over() {
         idle_timer_ = loop_.after(k_retry_exit, [this] { idle_time_over(); });
         return;
     }
-    log(Level::info, "idle for {} s: exit", idle_timeout_);
+    log(Level::info, "idle: exit");
     end();
 }
 
