@@ -78,23 +78,43 @@ void Edits::read_events() {
         for (ssize_t at = 0; at < size;) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
             at += static_cast<ssize_t>(sizeof *event + event->len);
-            matters = concerns_us(*event) || matters;
-            if ((event->mask & IN_IGNORED) == 0) continue;
-            for (auto& [path, number] : directories_) {
-                if (number == event->wd) number = -1;
-            }
+            matters = take(*event) || matters;
         }
     }
     if (matters) quiet_ = loop_.after(k_quiet, [this] { compare(); });
 }
 
 /// Not with other files in the directory: with a journal or a log among them it is perhaps never quiet.
-bool Edits::concerns_us(const inotify_event& event) const {
-    if (event.len == 0) return true;  // the directory itself, or events have been lost
-    return std::any_of(directories_.begin(), directories_.end(), [&](const auto& directory) {
-        return directory.second == event.wd &&
-               files_.contains((std::filesystem::path(directory.first) / event.name).string());
-    });
+bool Edits::take(const inotify_event& event) {
+    if (event.len == 0) {  // the directory itself, or events have been lost
+        if ((event.mask & (IN_IGNORED | IN_MOVE_SELF)) != 0) forget(event.wd);
+        return true;
+    }
+    std::vector<std::string> paths;  // a link is another path to the same directory
+    for (const auto& [directory, number] : directories_) {
+        if (number == event.wd) paths.push_back((std::filesystem::path(directory) / event.name).string());
+    }
+    bool matters = false;
+    for (const std::string& path : paths) matters = files_.contains(path) || replaced(path) || matters;
+    return matters;
+}
+
+/// What is at that path may be another directory now: those that were watched there are watched anew.
+bool Edits::replaced(const std::string& path) {
+    std::vector<int> numbers;
+    for (const auto& [directory, number] : directories_) {
+        const bool is_there = directory == path || directory.starts_with(path + "/");
+        if (is_there && number >= 0) numbers.push_back(number);
+    }
+    for (const int number : numbers) forget(number);
+    return !numbers.empty();
+}
+
+void Edits::forget(int number) {
+    inotify_rm_watch(inotify_.get(), number);  // in vain if it has gone
+    for (auto& [path, each] : directories_) {
+        if (each == number) each = -1;
+    }
 }
 
 /// Directories that have gone may be there again, and the files in them new ones.

@@ -49,7 +49,9 @@ class Edits {
     static Signature look(const std::string& path);
     bool watch_directory(const std::string& directory);
     void read_events();
-    bool concerns_us(const inotify_event& event) const;
+    bool take(const inotify_event& event);
+    bool replaced(const std::string& path);
+    void forget(int number);
     void compare();
 
     Loop& loop_;

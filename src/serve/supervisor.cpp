@@ -284,6 +284,7 @@ void Supervisor::failed(const std::string& reason) {
 void Supervisor::current_ended(int status) {
     const Process process = std::move(current_);
     if (events_.gone) events_.gone();
+    if (!process->serving) echoes_.over(file_clock());
     const bool restarts = wants_restart(status) && stops_ == 0;
     const bool quit = quits_ > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT;
     const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0 || quit;

@@ -146,11 +146,12 @@ bool Control::take_message() {
 void Control::obey(const std::string& text, Fd passed) {
     const std::string wish = wish_of(json::parse(text, nullptr, false));
     if (wish == "drain") {
-        draining_ = true;
+        draining_ = has_successor_ = true;
         server_.drain(std::move(passed));
     } else if (wish == "adopt" && passed) {
         server_.adopt(std::move(passed));
     } else if (wish == "stop") {
+        if (has_successor_) server_.stop();
         end_soon();
     } else if (wish == "idle") {
         answer_idle();

@@ -46,6 +46,7 @@ class Control {
     Fd signals_;
     Fd wake_;
     bool draining_ = false;
+    bool has_successor_ = false;
     std::thread thread_;
 };
 

@@ -4,6 +4,7 @@ The client is told, the log says where, and the next request is answered as if n
 """
 
 import http.client
+import json
 import os
 import re
 import sys
@@ -437,6 +438,75 @@ class OneByOne:
         """Is called by the thread that waits."""
         site = self.script(self.LOOP, head=serving.HEAD.replace("0))", "0), parallel=False)"))
         self.assertEqual(["MainThread"] * 3, [site.ask("/thread").text for _ in range(3)])
+
+    def test_another_caller(self):
+        """Is told so, and ends nothing."""
+        site = self.script(harness.dedent("""
+            def ask(call):
+                try:
+                    call()
+                except RuntimeError as error:
+                    return str(error)
+            server.add_text_get_mask('/one', lambda req, args: ask(server.handle_request))
+            server.add_text_get_mask('/all', lambda req, args: ask(server.serve_forever))
+            """) + harness.dedent(self.LOOP))
+        for path in ("/one", "/all", "/one"):
+            self.assertEqual("the server serves already", site.ask(path).text)
+
+    def test_children_of_the_loop(self):
+        """They end by themselves, and the parent's jobs go on."""
+        site = self.script("""
+            import time
+            print('port', server.server_port, flush=True)
+            @server.json_worker('/job', isolate=True)
+            def job(args):
+                time.sleep(2)
+                return 'done'
+            server.handle_request()
+            child = os.fork()
+            if child == 0:
+                sys.exit(7)
+            print('child', os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            server.serve_forever()
+            """, head="import os\n" + serving.HEAD)
+
+        def ask(**what):
+            answer = site.ask("/job", "POST", json.dumps(what), {"Content-Type": "application/json"})
+            self.assertEqual(200, answer.status, answer)
+            return json.loads(answer.body)
+
+        token = ask(action="start", payload={})["token"]
+        self.assertTrue(harness.wait_until(lambda: "child 7" in site.lines), site.lines)
+        answers = []
+        harness.wait_until(lambda: answers.append(ask(action="get", token=token)) or answers[-1]["done"], 20, 0.1)
+        self.assertEqual('"done"', answers[-1]["result"], answers[-1])
+
+    def test_calls_after_the_end(self):
+        site = self.script("""
+            server.add_text_get_mask('/end', lambda req, args: setattr(server, 'done', True) or 'ended')
+            print('port', server.server_port, flush=True)
+            while True:
+                server.handle_request()
+            """)
+        site.ask("/end")
+        self.assertTrue(site.has_logged("ValueError: the server has ended"), site.log)
+
+    def test_all_after_one(self):
+        """Also where the one has ended it: what has begun is ended as always."""
+        site = self.script("""
+            server.add_text_get_mask('/text', lambda req, args: 'text')
+            server.add_text_get_mask('/end', lambda req, args: setattr(server, 'done', True) or 'ended')
+            print('port', server.server_port, flush=True)
+            server.handle_request()
+            server.serve_forever()
+            print('at the end')
+            """)
+        for ending in (("/text", "/end"), ("/end",)):
+            for path in ending:
+                self.assertEqual(200, site.ask(path).status)
+            self.assertEqual(0, site.end(), site.log)
+            self.assertEqual("at the end", site.lines[-1])
+            site = self.script(open(self.bed.path("site.py")).read(), head="") if len(ending) > 1 else site
 
     def test_from_a_handler(self):
         """Closing the server there ends the loop."""

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness
@@ -113,6 +114,47 @@ class Live(serving.Case):
         self.put_version(7)
         found = harness.wait_until(lambda: json.loads(site.ask("/version").body)[0] == 7, 20)
         self.assertTrue(found, site.log)
+
+    def of_package(self):
+        """A script that answers with what is in part/text.py."""
+        return self.script("""
+            import part.text
+            server.add_text_get_mask('/', lambda req, args: part.text.TEXT)
+            serve()
+            """, served=True)
+
+    def put_text(self, directory, text):
+        os.mkdir(self.bed.path(directory))
+        self.bed.write(directory + "/__init__.py", "")
+        self.bed.write(directory + "/text.py", f"TEXT = {text!r}\n")
+
+    def assert_answers(self, site, text):
+        self.assertTrue(harness.wait_until(lambda: site.ask("/").text == text, 20), (site.ask("/").text, site.log))
+
+    def test_package_that_is_exchanged(self):
+        """Moved away, and a moment later another one is in its place; edits of that are seen as well."""
+        self.put_text("part", "first")
+        self.put_text("new", "second")
+        site = self.of_package()
+        self.assert_answers(site, "first")
+        os.rename(self.bed.path("part"), self.bed.path("old"))
+        time.sleep(1)  # it is looked for, and not there
+        os.rename(self.bed.path("new"), self.bed.path("part"))
+        self.assert_answers(site, "second")
+        self.bed.write("part/text.py", "TEXT = 'the third'\n")
+        self.assert_answers(site, "the third")
+
+    def test_link_to_another_release(self):
+        for release in ("first", "second"):
+            self.put_text(release, release)
+        os.symlink("first", self.bed.path("part"))
+        site = self.of_package()
+        self.assert_answers(site, "first")
+        os.symlink("second", self.bed.path("link"))
+        os.rename(self.bed.path("link"), self.bed.path("part"))
+        self.assert_answers(site, "second")
+        self.bed.write("second/text.py", "TEXT = 'the third'\n")
+        self.assert_answers(site, "the third")
 
     def test_broken_edit(self):
         """The old code goes on serving, and what is wrong is shown; the next good edit is served."""

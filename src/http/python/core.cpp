@@ -86,7 +86,7 @@ void Core::start_thread(const char* name, void (*body)(Core&)) {
         make_thread((std::string("quick_server ") + name).c_str(), shared_from_this(), body).release());
 }
 
-bool Core::serve(std::uint64_t requests, double seconds) {
+Threads::Left Core::serve(std::uint64_t requests, double seconds) {
     serving_ = pthread_self();
     if (requests > 0) {
         server().tell_after(requests, [self = weak_from_this(), requests] {

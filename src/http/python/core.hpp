@@ -2,7 +2,7 @@
 // threads and its log.
 //
 // Whoever may still be in it has a shared pointer: a handler that is longer
-// than the run leaves through it. It outlives no Engine object: threads hold one.
+// than the run leaves through it. It outlives no Engine object: whoever makes it serve on holds that one.
 #pragma once
 
 #include <pthread.h>
@@ -51,9 +51,9 @@ class Core final : public Handlers, public std::enable_shared_from_this<Core> {
 
     // With Python's lock, by the thread in serve().
     void start();
-    /// Until the loop has ended (then true), or so many requests have ended since start(), or after so many
-    /// seconds (0, < 0: never), and may be called again then. Throws Raised for what came up in this thread.
-    bool serve(std::uint64_t requests, double seconds);
+    /// Until the loop has ended, or so many requests (0: any number) have ended since start(), or for so many
+    /// seconds (< 0: any), and may be called again then. Throws Raised for what came up in this thread.
+    Threads::Left serve(std::uint64_t requests, double seconds);
     void finish();
 
     /// Any thread.

@@ -318,6 +318,14 @@ class Attendance {
     Engine& engine_;
 };
 
+/// As _engine.pyi says.
+PyObject* result_of(Threads::Left left) {
+    if (left == Threads::Left::late) {
+        return none();
+    }
+    return PyBool_FromLong(left == Threads::Left::over ? 1 : 0);
+}
+
 /// A return that leaves the core is one after which it serves on, without this thread.
 PyObject* serve(PyObject* self, PyObject* arguments, PyObject* keywords) {
     const char* names[] = {"requests", "seconds", nullptr};
@@ -333,24 +341,24 @@ PyObject* serve(PyObject* self, PyObject* arguments, PyObject* keywords) {
             raise(PyExc_RuntimeError, "the engine serves already");
         }
         if (std::exchange(engine.stopped, false)) {
-            return PyBool_FromLong(1);
+            return result_of(Threads::Left::over);
         }
         const Attendance attendance(engine);
-        bool over = true;
+        Threads::Left left = Threads::Left::over;
         try {
             if (engine.core == nullptr) {
                 begin_serving(engine);
             }
             const std::shared_ptr<Core> core = engine.core;
-            over = core->serve(requests, seconds);
+            left = core->serve(requests, seconds);
         } catch (const Raised&) {
             end_serving(engine);
             throw;
         }
-        if (over) {
+        if (left == Threads::Left::over) {
             end_serving(engine);
         }
-        return PyBool_FromLong(over ? 1 : 0);
+        return result_of(left);
     });
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <system_error>
 
 #include "common/error.hpp"
 
@@ -63,13 +64,29 @@ void Threads::start() {
         const std::lock_guard lock(mutex_);
         total_ = spawning_ = 2;
     }
+    start_monitor();
     hooks_.spawn();
-    hooks_.spawn();
+    try {
+        hooks_.spawn();
+    } catch (const Raised&) {
+        PyErr_Clear();
+        const std::lock_guard lock(mutex_);
+        ++spawn_wanted_;  // the clerk tries again, and says so
+        clerk_wake_.notify_one();
+    }
+}
+
+void Threads::start_monitor() {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // its thread takes no signals
-    monitor_ = std::thread([this] { monitor(); });
+    try {
+        monitor_ = std::thread([this] { monitor(); });
+    } catch (const std::system_error&) {
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        raise(PyExc_RuntimeError, "there is no thread for the engine");
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -407,8 +424,8 @@ void Threads::wait_event(const Wakeup& wakeup, std::optional<std::chrono::nanose
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-bool Threads::serving(const std::function<bool()>& failed, const std::function<bool()>& enough,
-                      double seconds) {
+Threads::Left Threads::serving(const std::function<bool()>& failed, const std::function<bool()>& enough,
+                               double seconds) {
     using std::chrono::steady_clock;
     const Wakeup wakeup;
     const auto begin = steady_clock::now();
@@ -422,12 +439,15 @@ bool Threads::serving(const std::function<bool()>& failed, const std::function<b
                 throw Raised{};
             }
         }
-        if (loop_ended_ || enough()) {
-            return loop_ended_;
+        if (loop_ended_) {
+            return Left::over;
+        }
+        if (enough()) {
+            return Left::enough;
         }
         const std::chrono::nanoseconds left = time - (steady_clock::now() - begin);
         if (seconds >= 0 && left.count() <= 0) {
-            return false;
+            return Left::late;
         }
         wait_event(wakeup, seconds < 0 ? std::nullopt : std::make_optional(left));
         if (PyErr_Occurred() != nullptr || PyErr_CheckSignals() != 0) {

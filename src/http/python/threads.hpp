@@ -108,10 +108,12 @@ class Threads {
     void leave_loop();
     void add_busy(int delta);
 
-    /// The thread in Engine.serve(): handles signals and runs calls until the loop has ended (then true), or
-    /// there is enough, which it looks at when woken, or for so many seconds (< 0: no limit). With Python's
+    /// Why serving() has been left.
+    enum class Left { over, enough, late };
+    /// The thread in Engine.serve(): handles signals and runs calls until the loop has ended, or there is
+    /// enough, which it looks at when woken, or for so many seconds (< 0: no limit). With Python's
     /// lock. Throws Raised for what a signal handler raised; `failed` says that a call left an error behind.
-    bool serving(const std::function<bool()>& failed, const std::function<bool()>& enough, double seconds);
+    Left serving(const std::function<bool()>& failed, const std::function<bool()>& enough, double seconds);
     void wake_serving();
     /// After the loop has ended: no more calls, spares end. Waits for all threads but those in handlers.
     /// With Python's lock. False: some are.
@@ -152,6 +154,7 @@ class Threads {
     void take_spare(Order order, std::shared_ptr<Work> work);
     void look_after_spares();
     void count_apart(int delta);
+    void start_monitor();
     void monitor();
     void monitor_sleep(const Runner* runner, std::uint64_t word, std::uint64_t turn);
     void wake_monitor();

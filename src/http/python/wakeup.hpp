@@ -13,7 +13,7 @@ namespace quicken::http::python {
 
 class Wakeup {
  public:
-    /// With Python's lock, as the destructor; both keep Python's error. A script's own descriptor keeps its
+    /// With Python's lock, as the destructor, which keeps Python's error. A script's own descriptor keeps its
     /// place, and another thread than the main one has none: then fd() is -1.
     Wakeup();
     ~Wakeup();

@@ -76,14 +76,14 @@ class Engine:
         """Takes a listening socket over (the engine owns a duplicate of it). ssl_context: an ssl.SSLContext whose
         OpenSSL is the engine's, else ValueError."""
 
-    def serve(self, requests: int = 0, seconds: float = -1.0) -> bool:
+    def serve(self, requests: int = 0, seconds: float = -1.0) -> Optional[bool]:
         """Serves until stop() or until drained, on threads of its own; this thread waits, handles signals
         (KeyboardInterrupt comes out of it, and ends it), and calls handlers where parallel is False. May be called again
-        after stop(): it begins anew then.
+        after stop(): it begins anew then. True: it is over.
 
-        False: so many requests (0: any number) have ended since it began, or so many seconds (< 0: any) have passed. It
-        serves on, and the next serve() goes on with that; what has ended meanwhile counts. One thread at a time, else
-        RuntimeError."""
+        False: so many requests (0: any number) have ended since it began. None: so many seconds (< 0: any) have passed.
+        It serves on then, and the next serve() goes on with that; what has ended meanwhile counts. One thread at a time,
+        else RuntimeError. Who holds the engine ends it before it lets it go."""
 
     def stop(self, latency: float = 0.0) -> None:
         """No more accepts; what is being answered is for at most `latency` seconds; then serve() returns. Called while

@@ -41,6 +41,7 @@ def _abandon_after_fork(server: 'QuickServer') -> None:
         found = reference()
         if found is not None:
             found._engine.abandon()
+            found._leave_attendance()
             found._socket.close()
 
     os.register_at_fork(after_in_child=abandon)
@@ -63,6 +64,7 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         self._attends = False  # handle_request() has begun to serve
         self._attendant = 0    # the thread that may go on with it; 0: it does
         self._handled = 0      # requests that handle_request() has waited for
+        self._calls_in_vain = 0  # of it, after the end
         self._invalid_paths = frozenset()  # type: FrozenSet[str]
         self.thread_factory = thread_factory or threading.Thread
         request_type = type('QuickServerRequestHandler', (QuickServerRequestHandler,), {'server': self})
@@ -114,12 +116,15 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
 
     def serve_forever(self, poll_interval: Optional[float] = None) -> None:
         """Serves until `done` is True or CTRL-C is pressed. May be called once. `poll_interval` has no meaning."""
-        if self._attends:
+        self._check_attendant()
+        attends = self._attends
+        if attends:
             self._leave_attendance()
         else:
             self._begin_serving()
         try:
-            while not self.done:
+            while attends or not self.done:  # what handle_request() has begun is ended by the engine itself
+                attends = False
                 self._engine.serve()
                 if not self._has_parked():
                     break
@@ -135,36 +140,49 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         """Waits until one more request has been answered, `timeout` seconds at most: then it calls handle_timeout().
 
         The server serves on between two calls and until it is closed, so that no connection is lost; only what is called
-        one at a time (parallel=False) waits for the next call. At the script's end it is closed. After `done` there is
-        nothing to wait for. The first call's thread is the one for all."""
+        one at a time (parallel=False) waits for the next call. At the script's end it is closed. RuntimeError on another
+        thread than the first call's, ValueError if it is called again and again after `done`."""
+        self._check_attendant()
         if not self._attends:
             if self.done:
+                self._calls_in_vain += 1
+                if self._calls_in_vain > 1:
+                    raise ValueError('the server has ended')
                 return
             self._begin_serving()
             self._attends = True
             atexit.register(self.server_close)
-        self._attend(self._handled + 1, -1 if self.timeout is None else max(0, self.timeout))
-        activity = self._engine.activity()
-        if not self._attends:
-            return
-        if activity['requests'] - activity['answering'] > self._handled:
+        found = self._attend(self._handled + 1, -1 if self.timeout is None else max(0, self.timeout))
+        if found is False:
             self._handled += 1
-        else:
+        elif found is None:
             self.handle_timeout()
 
-    def _attend(self, requests: int, seconds: float) -> None:
+    def _check_attendant(self) -> None:
+        if self._attends and self._attendant != threading.get_ident():
+            raise RuntimeError('the server serves already')
+
+    def _attend(self, requests: int, seconds: float) -> Optional[bool]:
         """Engine.serve() for handle_request(), and what is to be done once it serves no more."""
-        ends, self._attendant = True, 0
+        found, self._attendant = True, 0  # type: Optional[bool], int
         try:
-            ends = self._engine.serve(requests, seconds) and not self._has_parked()
+            found = self._engine.serve(requests, seconds)
+            while found and self._has_parked():
+                self._handled = 0  # the engine begins anew, and so does its count
+                found = self._engine.serve(min(requests, 1), seconds)
         except Exception:
             _restart.note_failure()
             raise
         finally:
             self._attendant = threading.get_ident()
-            if ends:
+            if found:
                 self._leave_attendance()
                 self._end_serving()
+        return found
+
+    def is_away(self) -> bool:
+        """The script is between two calls of handle_request(): it would not see soon that it is to end."""
+        return self._attends and self._attendant != 0
 
     def _leave_attendance(self) -> None:
         self._attends = False
@@ -223,7 +241,7 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     def server_close(self) -> None:
         """Stops listening, and what handle_request() has begun. More than once does no harm."""
         self.done = True
-        if self._attends and threading.get_ident() == self._attendant:
+        if self.is_away() and threading.get_ident() in (self._attendant, threading.main_thread().ident):
             self._attend(0, -1)
         self._socket.close()
 
@@ -269,6 +287,8 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
         with parked:
             if not parked.recv(1, MSG_PEEK):  # the end: the engine has closed its side
                 return False
+            if self.done or (self._supervisor is not None and self._supervisor.stopping):
+                return False  # has been told to end since then
             self._engine.adopt(parked.fileno())
         if self._supervisor is not None:
             self._supervisor.busy()

@@ -215,10 +215,11 @@ class Supervisor:
     def _leave_if_idle(self, message: Message) -> None:
         """The first look is for what takes long to end; only with one server in the process the second is exact."""
         activity = self._activity()
-        if activity['answering'] or activity['connections'] or activity['workers']:
+        servers = list(self._servers)
+        away = any(server.is_away() for server in servers)
+        if away or activity['answering'] or activity['connections'] or activity['workers']:
             self.busy()
             return
-        servers = list(self._servers)
         for server in servers:
             if len(servers) == 1:
                 server.leave_if_idle()
