@@ -1,6 +1,7 @@
 // A file descriptor that somebody owns. Move-only; closed by the destructor.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -39,5 +40,12 @@ class Fd {
  private:
     int fd_ = -1;
 };
+
+/// The same file or socket with a number above those of the standard streams: where a program has closed
+/// them, what it writes to them later is meant for nobody. None if there is no number left.
+inline Fd above_streams(Fd fd) noexcept {
+    if (!fd || fd.get() > STDERR_FILENO) return fd;
+    return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
 
 }  // namespace quicken

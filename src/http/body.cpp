@@ -41,7 +41,7 @@ bool write_all(int fd, std::string_view bytes) {
 }  // namespace
 
 bool BodyCollector::spool() {
-    body_.file = nameless_file();
+    body_.file = above_streams(nameless_file());
     if (!body_.file || !write_all(body_.file.get(), body_.bytes)) return false;
     body_.bytes = std::string();
     return true;

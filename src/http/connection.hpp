@@ -62,6 +62,7 @@ class Connection final : public Watch::Owner, public Task {
 
     // Of the core.
     bool between_requests() const { return phase_ == Phase::head; }
+    bool in_handshake() const { return phase_ == Phase::handshake; }
     bool tls() const { return transport_.tls(); }
     int socket() const { return transport_.socket(); }
     std::string_view unused() const { return std::string_view(input_).substr(used_); }

@@ -137,6 +137,8 @@ void Core::connect(Fd socket, SSL_CTX* tls, std::string read_already) {
     const bool crowd = present >= settings_.max_connections + k_turned_away || lingering_ >= k_lingering;
     // A handshake only to be turned away would cost more than it tells.
     if (full && (tls != nullptr || crowd)) return;
+    socket = above_streams(std::move(socket));
+    if (!socket) return;
     // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): it deletes itself (connection.hpp).
     Connection* connection = nullptr;
     try {
@@ -205,6 +207,8 @@ void Core::drain(Fd successor) {
     listeners_.clear();
     if (successor) handover_ = std::make_unique<Handover>(*this, std::move(successor));
     drain_timer_ = loop_.after(settings_.drain_timeout, [this] { stop(); });
+    // Nobody has asked for anything there, and one may be stuck; at a reload it is worth the wait.
+    if (handover_ == nullptr) cut_handshakes();
     offer_all();
     finish_if_done();
 }
@@ -232,6 +236,14 @@ void Core::offer_all() {
     for (Connection* connection = first_; connection != nullptr;) {
         Connection* next = connection->after_;
         if (connection->between_requests()) leave(*connection);
+        connection = next;
+    }
+}
+
+void Core::cut_handshakes() {
+    for (Connection* connection = first_; connection != nullptr;) {
+        Connection* next = connection->after_;
+        if (connection->in_handshake()) connection->cut();
         connection = next;
     }
 }

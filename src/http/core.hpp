@@ -72,6 +72,7 @@ class Core : public std::enable_shared_from_this<Core> {
     /// A connection between two requests while draining: it is gone when this returns true.
     bool leave(Connection& connection);
     void offer_all();
+    void cut_handshakes();
     /// For good: nothing refers to it but exchanges that were let go by no one yet. Any thread asks.
     void close();
     bool closed() const { return closed_.load(std::memory_order_acquire); }

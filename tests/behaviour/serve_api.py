@@ -875,6 +875,28 @@ class Https:
             self.assertEqual(b"", idle.recv(1))
         self.assertEqual((0, b"true", b""), (done.returncode, done.stdout, done.stderr))
 
+    def test_stop_amid_a_handshake(self):
+        """Is not waited for: nobody has asked for anything there."""
+        self.certify()
+        site = self.script("""
+            import ssl
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain('cert', 'key')
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            server.handshake_timeout = server.drain_timeout = server.shutdown_latency = 60
+            server.add_json_get_mask('/', lambda req, args: req.secure)
+            serve()
+            """)
+        with socket.create_connection(("localhost", site.port), 15) as stuck:
+            stuck.sendall(bytes.fromhex("160301"))
+            time.sleep(0.2)  # it is accepted
+            site.type("quit")
+            try:
+                self.assertEqual(b"", stuck.recv(1))
+            except ConnectionResetError:
+                pass  # what was sent had not been read
+        self.assertEqual(0, site.end(), site.log)
+
 
 SMOKE = """
 @server.json_post('/x')

@@ -66,14 +66,10 @@ void Threads::start() {
     }
     start_monitor();
     hooks_.spawn();
-    try {
-        hooks_.spawn();
-    } catch (const Raised&) {
-        PyErr_Clear();
-        const std::lock_guard lock(mutex_);
-        ++spawn_wanted_;  // the clerk tries again, and says so
-        clerk_wake_.notify_one();
-    }
+    // The other one by the clerk: a signal's exception here would leave a loop that runs already.
+    const std::lock_guard lock(mutex_);
+    ++spawn_wanted_;
+    clerk_wake_.notify_one();
 }
 
 void Threads::start_monitor() {
