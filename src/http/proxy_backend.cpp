@@ -84,8 +84,8 @@ void Connection::connect(asio::ssl::context* tls, Done done) {
                                     if (code) return done(code);
                                     self->resolved(found, tls, std::move(done));
                                 });
-    } catch (
-        const boost::system::system_error& failed) {  // Asio looks up in a thread, which cannot be started
+    } catch (const boost::system::system_error& failed) {
+        // Asio looks up in a thread of its own, which could not be started.
         asio::post(socket_.get_executor(),
                    [self, done = std::move(done), code = failed.code()] { done(code); });
     }

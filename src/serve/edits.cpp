@@ -99,7 +99,8 @@ bool Edits::take(const inotify_event& event) {
     return matters;
 }
 
-/// What is at that path may be another directory now: those that were watched there are watched anew.
+/// What is at that path may be another directory now: those that were watched there are watched anew, by
+/// compare(), which looks at their files after that: what happens in between is not missed.
 bool Edits::replaced(const std::string& path) {
     std::vector<int> numbers;
     for (const auto& [directory, number] : directories_) {

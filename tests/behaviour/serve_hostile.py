@@ -457,6 +457,7 @@ class FewThreads(Case):
         self.assertEqual(self.site.ask("/proxy/pid").status, 502)
         start = ("/worker", "POST", b'{"action": "start"}', {"Content-Type": "application/json"})
         self.assertEqual(self.site.ask(*start).status, 503)
+        self.assertTrue(self.site.has_logged("worker /worker: can't start new thread"), self.site.log)
         self.assert_no_traceback()
         self.get("/free")
         for path in ("/large", "/proxy/pid"):

@@ -88,6 +88,8 @@ void Core::start_thread(const char* name, void (*body)(Core&)) {
 
 Threads::Left Core::serve(std::uint64_t requests, double seconds) {
     serving_ = pthread_self();
+    // What was wanted last time and comes late says less than is wanted now, or the same: the number only
+    // grows.
     if (requests > 0) {
         server().tell_after(requests, [self = weak_from_this(), requests] {
             if (const auto core = self.lock()) {

@@ -26,6 +26,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from quick_server import _relay
 from quick_server._isolated import run_isolated
 from quick_server._jobs import Job, Outcome, without_our_frames
+from quick_server._log import server_msg
 from quick_server._response import PreventDefaultResponse
 
 START_WAIT = 0.1  # seconds
@@ -153,6 +154,7 @@ class DefaultWorker(BaseWorker):
             with self._guard:
                 self._jobs.pop(token, None)
             if isinstance(error, RuntimeError):
+                server_msg(f'worker {self.mask}: {error}')
                 raise PreventDefaultResponse(503, 'no thread for a worker') from None
             raise
         job.done.wait(START_WAIT)
