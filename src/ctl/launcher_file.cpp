@@ -10,6 +10,11 @@
 //   it is a launcher of that original; otherwise it gets its name back, by
 //   link(2) again. If that has been taken meanwhile both are left, and the
 //   message says where.
+// - One of several that make the same launcher fails. Who finds the name taken
+//   looks at what has it, once: a launcher like its own is what it wanted; one
+//   of another installation is taken away; nothing means that somebody else has
+//   just taken it away. Then it tries again. It finds the name taken again only
+//   if another has got it meanwhile, and each gets it once and ends: so all end.
 // - A launcher is seen in parts. It is complete, executable and closed
 //   (ETXTBSY) before it gets its name.
 // - A name of ours is left behind. Signals wait meanwhile; only KILL can leave
@@ -115,10 +120,12 @@ std::string launcher_text(const std::string& client, const std::string& original
     return fits_line(line) ? line + "\n" + refusal : start + "\n" + refusal + original + "\n";
 }
 
-std::string content_of(const std::string& path) {
+/// None if nothing has that name; empty if it is something that cannot be a launcher.
+std::optional<std::string> content_of(const std::string& path) {
     const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
+    if (!file && errno == ENOENT) return std::nullopt;
     struct stat status {};
-    if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+    if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return "";
     std::string content(k_launcher_size + 1, '\0');
     const ssize_t size = ::read(file.get(), content.data(), content.size());
     content.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
@@ -129,18 +136,6 @@ std::string directory_of(const std::string& path) {
     return path.substr(0, path.rfind('/'));
 }
 
-/// False if somebody else has just made the same.
-bool link_new(const std::string& from, const std::string& path, const std::string& original) {
-    if (::link(from.c_str(), path.c_str()) == 0) return true;
-    if (errno != EEXIST) throw_errno("make", path);
-    const auto other = launcher_at(path);
-    if (other == original) return false;
-    throw Error(path +
-                (other ? " is the launcher of another program, " + *other
-                       : " is there and is no launcher of quicken: nothing is overwritten") +
-                "; --suffix or --into name another");
-}
-
 void give_back(OwnFile& taken, const std::string& path) {
     if (::link(taken.path().c_str(), path.c_str()) == 0) throw Error(path + " has been replaced meanwhile");
     const std::string now = taken.path();
@@ -148,16 +143,31 @@ void give_back(OwnFile& taken, const std::string& path) {
     throw Error(path + " has been replaced meanwhile; what was there is now " + now);
 }
 
-void take_away(const std::string& path, const std::string& original) {
+/// False if nothing had that name.
+bool take_away(const std::string& path, const std::string& original) {
     OwnFile taken(directory_of(path));
-    if (::rename(path.c_str(), taken.path().c_str()) != 0) throw_errno("remove", path);
-    if (original_in(content_of(taken.path())) != original) give_back(taken, path);
+    if (::rename(path.c_str(), taken.path().c_str()) != 0) {
+        if (errno == ENOENT) return false;
+        throw_errno("remove", path);
+    }
+    if (original_in(content_of(taken.path()).value_or("")) != original) give_back(taken, path);
+    return true;
+}
+
+/// For a launcher of `original`, where `content` has the name that it is to get.
+void check_replaceable(const std::string& path, const std::string& content, const std::string& original) {
+    const std::string_view other = original_in(content);
+    if (other == original) return;
+    throw Error(path +
+                (other.empty() ? " is there and is no launcher of quicken: nothing is overwritten"
+                               : " is the launcher of another program, " + std::string(other)) +
+                "; --suffix or --into name another");
 }
 
 }  // namespace
 
 std::optional<std::string> launcher_at(const std::string& path) {
-    const std::string content = content_of(path);
+    const std::string content = content_of(path).value_or("");
     const std::string_view original = original_in(content);
     return original.empty() ? std::nullopt : std::optional(std::string(original));
 }
@@ -170,8 +180,15 @@ bool write_launcher(const std::string& path, const std::string& original) {
     if (error) throw Error("make", directory_of(path), error.value());
     OwnFile made(directory_of(path));
     made.fill(text);
-    if (launcher_at(path) == original) take_away(path, original);
-    return link_new(made.path(), path, original);
+    while (::link(made.path().c_str(), path.c_str()) != 0) {
+        if (errno != EEXIST) throw_errno("make", path);
+        const auto content = content_of(path);
+        if (content == text) return false;
+        if (!content) continue;
+        check_replaceable(path, *content, original);
+        take_away(path, original);
+    }
+    return true;
 }
 
 void remove_launcher(const std::string& path) {
@@ -182,7 +199,7 @@ void remove_launcher(const std::string& path) {
     }
     const auto original = launcher_at(path);
     if (!original) throw Error(path + " is no launcher of quicken: it is left alone");
-    take_away(path, *original);
+    if (!take_away(path, *original)) throw Error("remove", path, ENOENT);
 }
 
 std::vector<std::string> names_in(const std::string& directory) {

@@ -616,6 +616,21 @@ class Races(Wrapping, harness.Case):
             self.assertEqual(["tool"], names(self.bin))
             self.unwrap("--into", self.bin, "tool")
 
+    def test_many_replace_another_installations(self):
+        for _ in range(harness.ROUNDS or 10):
+            self.of_another_installation()
+            running = self.processes([["wrap", "--into", self.bin, self.path]] * 8)
+            self.assertEqual([0] * 8, [process.wait(harness.TIMEOUT) for process in running])
+            self.assertEqual(["tool"], names(self.bin))
+            self.unwrap("--into", self.bin, "tool")
+
+    def of_another_installation(self):
+        with open(self.wrapped(self.path), "r+b") as file:
+            text = file.read().replace(harness.QUICKEN.encode(), b"/opt/bin/quicken")
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+
     def at_calls(self, words, *actions):
         """Runs quickenctl; just before each of its calls that give or take a name the next action is done."""
         with open(os.devnull, "r+b") as null, open(self.bed.path("said"), "w+b") as said:
@@ -666,14 +681,33 @@ class Races(Wrapping, harness.Case):
         self.assert_left(**{"tool": "second", hidden: "first"})
 
     def test_a_file_that_comes_instead_of_another_installations_launcher(self):
-        with open(self.wrapped(self.path), "r+b") as file:
-            text = file.read().replace(harness.QUICKEN.encode(), b"/opt/bin/quicken")
-            file.seek(0)
-            file.truncate()
-            file.write(text)
-        self.assertEqual(1, self.at_calls(["wrap", "--into", self.bin, self.path], self.foreign("theirs")))
+        self.of_another_installation()
+        self.assertEqual(1, self.at_calls(["wrap", "--into", self.bin, self.path], lambda _: None,
+                                          self.foreign("theirs")))
         self.assertIn("has been replaced meanwhile\n", self.said)
         self.assert_left(tool="theirs")
+
+    def wraps(self, _):
+        """Somebody else makes the same launcher."""
+        self.assertEqual(0, subprocess.run([harness.QUICKENCTL, "wrap", "--into", self.bin, self.path],
+                                           env=self.bed.env(), stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL).returncode)
+
+    def test_the_same_that_comes_before_the_launcher(self):
+        self.assertEqual(0, self.at_calls(["wrap", "--into", self.bin, self.path], self.wraps))
+        self.assertIn("already runs", self.said)
+        self.assertEqual(["tool"], names(self.bin))
+
+    def test_the_same_that_replaces_another_installations(self):
+        self.of_another_installation()
+        self.assertEqual(0, self.at_calls(["wrap", "--into", self.bin, self.path], lambda _: None, self.wraps))
+        self.assertEqual(["tool"], names(self.bin))
+
+    def test_another_installations_launcher_that_goes(self):
+        self.of_another_installation()
+        self.assertEqual(0, self.at_calls(["wrap", "--into", self.bin, self.path], lambda _: None,
+                                          lambda _: os.remove(self.target)))
+        self.assertEqual(["tool"], names(self.bin))
 
     def test_a_launcher_that_goes(self):
         self.wrapped(self.path)
