@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <ctime>
 #include <functional>
@@ -50,12 +51,17 @@ class ScriptProcess {
     /// The script's, once it has said something; else the client's.
     pid_t pid() const { return script_ > 0 ? script_ : client_; }
     std::time_t started() const { return started_; }
+    /// Seconds since its start.
+    double age() const {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+    }
 
     // What the supervisor knows of it.
     bool serving = false;  // has said so
     bool leaving = false;  // has said so
     bool draining = false;
-    double drain_timeout = 0;                           // seconds
+    bool outdated = false;     // another one is wished for, and this one does not serve yet
+    double drain_timeout = 0;  // seconds
     std::map<std::pair<std::string, int>, int> claims;  // how often it has asked for an address
     int claimed = 0;                                    // requests for sockets so far
     Source limit;                                       // when it is killed
@@ -70,6 +76,7 @@ class ScriptProcess {
     Events events_;
     unsigned generation_;
     std::time_t started_;
+    std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
     Fd control_;
     pid_t client_ = -1;  // -1 once it was waited for
     pid_t script_ = -1;

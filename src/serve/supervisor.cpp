@@ -21,9 +21,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double k_margin = 5;  // seconds beyond the time in which a process ends by itself
-constexpr double k_mute = 1;    // seconds that a process has for its end once its control socket is closed
-constexpr unsigned k_hard = 3;  // requests to end, by whatever signals, until it is killed
+constexpr double k_margin = 5;    // seconds beyond the time in which a process ends by itself
+constexpr double k_outdated = 5;  // seconds at least for a start that is outdated
+constexpr double k_mute = 1;      // seconds that a process has for its end once its control socket is closed
+constexpr unsigned k_hard = 3;    // requests to end, by whatever signals, until it is killed
 
 std::uint64_t microseconds() {
     using namespace std::chrono;
@@ -133,6 +134,7 @@ void Supervisor::reload(std::function<void(const std::string&)> answer_to) {
     if (stops_ > 0 || ending_) return answer("it is being stopped");
     if (successor_ || (current_ && !current_->serving)) {
         again_ = true;
+        if (successor_) outdate(*successor_);
         return;
     }
     if (!current_) return try_start();
@@ -144,6 +146,13 @@ void Supervisor::reload(std::function<void(const std::string&)> answer_to) {
     limit(*successor_, options_.start_timeout,
           fmt::format("did not serve within {:g} seconds", options_.start_timeout));
     changed();
+}
+
+/// Something newer than what it has read is to be served.
+void Supervisor::outdate(ScriptProcess& process) {
+    const double seconds = std::max(k_outdated, 2 * longest_start_);
+    if (std::exchange(process.outdated, true) || process.age() + seconds > options_.start_timeout) return;
+    limit(process, seconds, fmt::format("did not serve within {:.0f} seconds of the next edit", seconds));
 }
 
 // What a process says
@@ -199,6 +208,7 @@ void Supervisor::watch(const json& message) {
 void Supervisor::serving(ScriptProcess& process, const json& message) {
     if (process.serving || process.draining) return;
     process.serving = true;
+    longest_start_ = std::max(longest_start_, process.age());
     echoes_.over(file_clock());
     process.limit.reset();
     process.drain_timeout = message.value("drain_timeout", options_.drain_timeout);

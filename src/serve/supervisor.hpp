@@ -8,7 +8,9 @@
 // successor ends before it serves, nothing has been said to the predecessor yet.
 //
 // Only one successor at a time: a reason to reload that comes meanwhile is remembered (`again_`), as the new
-// process may have read the old text.
+// process may have read the old text. It may also hang, and the edit that comes mend that: so from then on it
+// has only twice as long as a start of this script has ever taken. It is not killed at once, for the edit may
+// be its own.
 //
 // Where the current process dies instead, it is started again: what a
 // successor has begun is used.
@@ -91,6 +93,7 @@ class Supervisor {
     void hand_over();
     void drain(Process predecessor, int socket);
     void limit(ScriptProcess& process, double seconds, const std::string& reason);
+    void outdate(ScriptProcess& process);
 
     void mute(ScriptProcess& process);
     void ended(ScriptProcess& process, int status);
@@ -125,6 +128,7 @@ class Supervisor {
     std::string last_error_;
     std::uint64_t since_ = 0;
     std::uint64_t reloads_ = 0;
+    double longest_start_ = 0;  // seconds until one served
     unsigned generations_ = 0;
     unsigned interrupts_ = 0;
     unsigned stops_ = 0;

@@ -157,6 +157,26 @@ class Reload(served.Case):
         self.wait_log("did not serve within 1 seconds; still serving the version of")
         self.assertEqual("one", self.get())
 
+    def test_edit_while_a_start_hangs(self):
+        """The edit that mends it is not put off until the start's time is over."""
+        self.answering("one")
+        self.serve()
+        self.answering("never", "print('hangs', flush=True); time.sleep(600)")
+        self.wait_log("hangs")
+        self.answering("three")
+        self.wait_answer("three", 20)
+        self.assertIn("did not serve within 5 seconds of the next edit; still serving", self.log())
+
+    def test_edit_while_a_start_takes_its_time(self):
+        """What has always started slowly is let."""
+        self.answering("one", "time.sleep(6)")
+        self.serve()
+        self.answering("two", "print('slow', flush=True); time.sleep(7)")
+        self.wait_log("slow")
+        self.answering("three")
+        self.wait_answer("three", 20)
+        self.assertEqual(2, self.log().count("serving the version of"), self.log())
+
     def test_edit_while_starting(self):
         """One successor at a time; what was edited meanwhile is served in the end."""
         self.answering("one")
