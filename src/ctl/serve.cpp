@@ -92,8 +92,8 @@ std::vector<Running> running() {
 std::vector<Running> meant(const std::string& text) {
     std::vector<Running> all = running();
     if (text.empty()) return all;
-    const auto unit = find_serve_unit(text);
-    const std::string path = unit ? unit->script : path_of_script(text);
+    const auto units = find_serve_units(text);
+    const std::string path = units.empty() ? path_of_script(text) : units.front().script;
     std::erase_if(all, [&](const Running& one) {
         return one.text("script") != path && !(text.size() >= 4 && one.text("id").starts_with(text));
     });
@@ -108,21 +108,39 @@ Running only_one(const std::string& text) {
     return found.front();
 }
 
+/// Of one that does not run.
+ordered_json status_of(const ServeUnit& unit) {
+    return {{"script", unit.script},
+            {"state", listens(unit) ? "waiting" : "stopped"},
+            {"addresses", unit.listens}};
+}
+
 std::string joined(const ordered_json& list, const std::string& separator) {
     std::string text;
     for (const auto& item : list) text += (text.empty() ? "" : separator) + item.get<std::string>();
     return text;
 }
 
+void show_common(const ordered_json& status, const std::string& arguments) {
+    row("script", join(status.value("script", ""), arguments));
+    row("state", status.value("state", ""));
+    row("addresses", joined(status["addresses"], ", "));
+}
+
 int show_status(const ServeOptions& options) {
+    if (meant(options.script).empty()) {
+        if (const auto unit = find_serve_unit(options.script)) {
+            const ordered_json status = status_of(*unit);
+            options.json ? print(status) : show_common(status, "");
+            return 0;
+        }
+    }
     const Running one = only_one(options.script);
     if (options.json) {
         print(one.status);
         return 0;
     }
-    row("script", join(one.text("script"), joined(one.status["arguments"], " ")));
-    row("state", one.text("state"));
-    row("addresses", joined(one.status["addresses"], ", "));
+    show_common(one.status, joined(one.status["arguments"], " "));
     row("process",
         fmt::format("{} (supervisor {})", one.status.value("pid", 0), one.status.value("supervisor", 0)));
     if (const double since = one.status.value("since", 0.0); since > 0)
@@ -141,8 +159,7 @@ int show_list(const ServeOptions& options) {
         const bool runs = std::any_of(all.begin(), all.end(), [&](const Running& one) {
             return one.text("script") == unit.script && one.status.value("activated", false);
         });
-        if (!runs)
-            list.push_back({{"script", unit.script}, {"state", "waiting"}, {"addresses", unit.listens}});
+        if (!runs) list.push_back(status_of(unit));
     }
     if (options.json) {
         print(list);

@@ -37,8 +37,12 @@ struct ServeUnit {
     std::vector<std::string> listens;  // as ListenStream= has it
 };
 std::vector<ServeUnit> serve_units();
-/// The one that is meant, if there is.
+/// Those that are meant: the one with that name, or all of that script.
+std::vector<ServeUnit> find_serve_units(const std::string& script);
+/// The one that is meant, if there is. Throws Error if there are more.
 std::optional<ServeUnit> find_serve_unit(const std::string& script);
+/// Whether its socket is open; without a service manager none is.
+bool listens(const ServeUnit& unit);
 int enable_serve(const ServeOptions& options);
 int disable_serve(const std::string& script);
 /// False if there is no such unit that is active.

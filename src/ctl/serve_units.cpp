@@ -184,6 +184,11 @@ void set_up(Manager& manager, const Home& home, const std::string& name, const D
     if (starts) start_socket(manager, name);
 }
 
+bool is_active(Manager& manager, const std::string& unit) {
+    const auto units = manager.list({unit});
+    return !units.empty() && units.front().active == "active";
+}
+
 /// How a name was enabled before; nothing if it was not.
 struct Former {
     std::optional<Dropins> dropins;
@@ -194,8 +199,7 @@ Former former_of(Manager& manager, const Home& home, const std::string& name) {
     const auto socket = dropin::content(directory_of(home, name, ".socket"));
     const auto service = dropin::content(directory_of(home, name, ".service"));
     if (!socket || !service) return {};
-    const auto units = manager.list({unit_of(name, ".socket")});
-    return {Dropins{*socket, *service}, !units.empty() && units.front().active == "active"};
+    return {Dropins{*socket, *service}, is_active(manager, unit_of(name, ".socket"))};
 }
 
 /// Returns what is to be said of that, behind why it is done.
@@ -229,17 +233,33 @@ std::vector<ServeUnit> serve_units() {
     return all;
 }
 
-std::optional<ServeUnit> find_serve_unit(const std::string& script) {
-    if (script.empty()) return std::nullopt;
+std::vector<ServeUnit> find_serve_units(const std::string& script) {
     const std::string path = path_of_script(script);
-    const std::vector<ServeUnit> all = serve_units();
-    for (const bool by_name : {true, false}) {
-        const auto found = std::find_if(all.begin(), all.end(), [&](const ServeUnit& unit) {
-            return by_name ? unit.name == script : unit.script == path;
-        });
-        if (found != all.end()) return *found;
+    std::vector<ServeUnit> found;
+    for (ServeUnit& unit : serve_units()) {
+        if (unit.name == script) return {std::move(unit)};
+        if (unit.script == path) found.push_back(std::move(unit));
     }
-    return std::nullopt;
+    return found;
+}
+
+std::optional<ServeUnit> find_serve_unit(const std::string& script) {
+    const std::vector<ServeUnit> found = script.empty() ? std::vector<ServeUnit>() : find_serve_units(script);
+    if (found.size() > 1) {
+        std::string names;
+        for (const ServeUnit& unit : found) names += (names.empty() ? "" : ", ") + unit.name;
+        throw Error(script + " is enabled more than once; name one of " + names);
+    }
+    return found.empty() ? std::nullopt : std::optional(found.front());
+}
+
+bool listens(const ServeUnit& unit) {
+    try {
+        Manager manager = connect();
+        return is_active(manager, unit_of(unit.name, ".socket"));
+    } catch (const Error&) {
+        return false;
+    }
 }
 
 int enable_serve(const ServeOptions& options) {
@@ -252,9 +272,10 @@ int enable_serve(const ServeOptions& options) {
     if (fs::create_directories(home.directory, failed); failed)
         throw Error("make the directory", home.directory, failed.value());
     const Fd locked = lock(home);
-    const auto known = find_serve_unit(name);
-    if (known && known->name == name && known->script != path_of_script(options.script))
-        throw Error(name + " is " + known->script + " already; choose another --name");
+    for (const ServeUnit& known : find_serve_units(name)) {
+        if (known.name == name && known.script != path_of_script(options.script))
+            throw Error(name + " is " + known.script + " already; choose another --name");
+    }
     const Former former = former_of(manager, home, name);
     try {
         set_up(manager, home, name, dropins, true);

@@ -202,6 +202,33 @@ class Units(served.Case):
         self.assertEqual(("inactive", "inactive"), (self.active("socket"), self.active("service")))
         self.assertFalse(self.listens())
 
+    def test_status_of_what_does_not_run(self):
+        """It waits for a request, or is stopped."""
+        self.activated("server.answer = lambda path: 'x'")
+        for state in ("waiting", "stopped"):
+            known = {"script": self.bed.path("app.py"), "state": state, "addresses": [f"127.0.0.1:{PORT}"]}
+            for name in ("app", self.bed.path("app.py")):
+                self.assertEqual(known, json.loads(self.serve_ctl("status", "--json", name).stdout))
+            self.assertEqual([known], json.loads(self.serve_ctl("list", "--json").stdout))
+            shown = self.serve_ctl("status", "app")
+            self.assertEqual(0, shown.status)
+            self.assertRegex(shown.stdout.decode(), rf"^script +{self.bed.path('app.py')}\nstate +{state}\n"
+                                                    rf"addresses +127.0.0.1:{PORT}\n$")
+            self.assertIn(b"app is not served", self.serve_ctl("reload", "app").stderr)
+            self.assertEqual(0, self.serve_ctl("stop", "app").status)
+
+    def test_two_names_of_one_script(self):
+        """Its path means neither of them."""
+        self.activated("server.answer = lambda path: 'x'")
+        self.enable("--port", str(PORT + 1), "--name", "other")
+        for command in ("disable", "stop", "status"):
+            result = self.serve_ctl(command, self.bed.path("app.py"))
+            self.assertEqual((1, b""), (result.status, result.stdout))
+            self.assertRegex(result.stderr.decode(), "is enabled more than once; name one of (app, other|other, app)\n$")
+        self.assertEqual(0, self.serve_ctl("disable", "other").status)
+        self.assertEqual("x", self.get())
+        self.assertEqual(0, self.serve_ctl("disable", self.bed.path("app.py")).status)
+
     def test_failing_script(self):
         """A first start that fails is the service's failure, which systemd knows."""
         self.activated("sys.exit(3)")
@@ -298,13 +325,12 @@ class Units(served.Case):
         os.mkdir(self.bed.path("gone"))
         gone = harness.dedent("""
             cd gone && rmdir ../gone && shift || exit 9
-            "$0" serve status app; echo $?
+            "$0" serve status app | grep ^state
             "$0" serve enable "$1" --port 80; echo $?
             "$0" serve disable app; echo $?
             """)
         result = self.bed.run(["sh", "-c", gone, harness.QUICKENCTL, "", self.bed.path("app.py")])
-        self.assertEqual((0, b"1\n1\n0\n"), (result.status, result.stdout))
-        self.assertIn(b"app is not served", result.stderr)
+        self.assertEqual((0, b"state         waiting\n1\n0\n"), (result.status, result.stdout))
         self.assertIn(b"find the working directory", result.stderr)
         self.assertEqual([], self.files())
 
