@@ -13,10 +13,10 @@ class BodyCollector {
     /// Bytes kept in memory.
     explicit BodyCollector(std::uint64_t spool_size) : spool_size_(spool_size) {}
 
-    /// False: the file cannot be written.
+    /// False, with errno: the file cannot be written.
     bool add(std::string_view bytes);
     std::uint64_t size() const { return body_.size; }
-    /// Nothing if the file cannot be read back.
+    /// Nothing, with errno, if the file cannot be read back.
     std::optional<Body> finish();
 
  private:

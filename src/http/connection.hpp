@@ -135,6 +135,7 @@ class Connection final : public Watch::Owner, public Task {
     Chunks::Found next_part(std::string_view& part);
     void start_reading(std::unique_ptr<Reader> reader);
     void pump_body();
+    void fail_to_store(int error);
     bool collect(std::string_view part);
     void finish_collecting();
     void refuse_size(std::uint64_t size);

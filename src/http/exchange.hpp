@@ -89,6 +89,8 @@ class Application {
     /// An answer is complete or cut short: for the log. `size` is bytes of body sent, `seconds` since the
     /// head had come. `request` may be without method and target if there was none to understand.
     virtual void answered(const Request& request, unsigned status, std::uint64_t size, double seconds) = 0;
+    /// What this machine fails in, for the log: a line without an end.
+    virtual void failed(const std::string& /*line*/) {}
 };
 
 }  // namespace quicken::http

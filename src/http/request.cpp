@@ -2,16 +2,18 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
+#include "common/error.hpp"
 #include "http/connection.hpp"
 #include "http/connection_exchange.hpp"
 
 namespace quicken::http {
 namespace {
 
-constexpr std::uint64_t k_discarded = 64
-                                      << 10;  // bytes of a body that nobody has read, before the next request
+/// Bytes of a body that nobody has read, before the next request.
+constexpr std::uint64_t k_discarded = 64 << 10;
 
 bool is_continue(std::string_view expectation) {
     constexpr std::string_view k_continue = "100-continue";
@@ -170,13 +172,18 @@ bool Connection::collect(std::string_view part) {
         return false;
     }
     if (reader_->collector->add(part)) return true;
-    fail(500, "The body could not be stored");
+    fail_to_store(errno);
     return false;
+}
+
+void Connection::fail_to_store(int error) {
+    core_.application().failed("a body could not be stored: " + errno_text(error));
+    fail(500, "The body could not be stored");
 }
 
 void Connection::finish_collecting() {
     std::optional<Body> body = reader_->collector->finish();
-    if (!body) return fail(500, "The body could not be stored");
+    if (!body) return fail_to_store(errno);
     const std::function<void(Body)> done = std::move(reader_->whole);
     reader_.reset();
     done(std::move(*body));

@@ -59,6 +59,7 @@ class Site final : public Application {
 
     void handle(std::shared_ptr<Exchange> exchange) override;
     void answered(const Request& request, unsigned status, std::uint64_t size, double seconds) override;
+    void failed(const std::string& line) override { handlers_.log(line); }
 
  private:
     void start(std::shared_ptr<Exchange> exchange, Match match);

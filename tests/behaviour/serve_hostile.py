@@ -309,6 +309,20 @@ class Handlers(Case):
         self.assertTrue(harness.wait_until(lambda: self.get("/pid") == str(self.site.pid), TIMEOUT))
 
 
+class NoRoom(Case):
+    """Where no file can be made for what is too large to be kept in memory."""
+    text = "import os\nos.environ['TMPDIR'] = '/nonexistent'\n" + SCRIPT
+
+    def test_body(self):
+        """It is refused, the log says why, and smaller ones are taken."""
+        for size, status in ((1 << 16, 200), ((1 << 16) + 1, 500), (1 << 16, 200)):
+            answer = self.site.ask("/slow", "POST", b"x" * size)
+            self.assertEqual(status, answer.status)
+            self.assertEqual(status == 500, b"The body could not be stored" in answer.body)
+        lines = [line for line in self.site.log if line.endswith("a body could not be stored: No such file or directory")]
+        self.assertEqual(1, len(lines), self.site.log)
+
+
 class Storm(unittest.TestCase):
     """Clients with manners and without, while the script is edited, dies, or is stopped."""
 
