@@ -86,6 +86,9 @@ class Application {
     /// A request's head has come. On the loop's thread, which this must not hold up, and nothing of the
     /// connection is touched by its caller after it: in the meantime the loop may belong to another thread.
     virtual void handle(std::shared_ptr<Exchange> exchange) = 0;
+    /// The engine answers by itself, as a request or its body cannot be taken: adds what every answer has.
+    /// `request` may be without method and target.
+    virtual void complete(const Request& /*request*/, Response& /*page*/) {}
     /// An answer is complete or cut short: for the log. `size` is bytes of body sent, `seconds` since the
     /// head had come. `request` may be without method and target if there was none to understand.
     virtual void answered(const Request& request, unsigned status, std::uint64_t size, double seconds) = 0;

@@ -230,6 +230,7 @@ void Connection::fail(unsigned status, std::string_view message) {
     Response page = error_page(status, message);
     if (status == 503) page.add("Retry-After", "1");
     page.close = true;
+    if (open()) core_.application().complete(exchange_->request_, page);
     answer_.linger = true;
     // What is called back may be the only one that holds the exchange: it goes after the answer.
     const std::unique_ptr<Reader> reader = std::move(reader_);

@@ -13,6 +13,7 @@
 #include "http/exchange.hpp"
 #include "http/files.hpp"
 #include "http/proxy.hpp"
+#include "http/representation.hpp"
 #include "http/routes.hpp"
 #include "http/server.hpp"
 #include "http/settings.hpp"
@@ -58,6 +59,9 @@ class Site final : public Application {
     void not_found(Exchange& exchange);
 
     void handle(std::shared_ptr<Exchange> exchange) override;
+    void complete(const Request& request, Response& page) override {
+        add_cross_origin(request, page, policy_);
+    }
     void answered(const Request& request, unsigned status, std::uint64_t size, double seconds) override;
     void failed(const std::string& line) override { handlers_.log(line); }
 

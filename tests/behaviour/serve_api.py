@@ -660,6 +660,11 @@ def own(req, args):
             self.assertEqual(("*", "true", "GET, POST, PUT, DELETE, HEAD"),
                              tuple(answer.headers["Access-Control-Allow-" + name]
                                    for name in ("Origin", "Credentials", "Methods")), answer)
+        for head, status in ((b"POST /j HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551615", b"413"),
+                             (b"GET /page.html HTTP/1.1\r\nHost: x\r\nHost: x", b"400"), (b"nonsense", b"400")):
+            got = site.exchange(head + b"\r\n\r\n")
+            self.assertRegex(got, b"^HTTP/1.1 " + status)
+            self.assertIn(b"Access-Control-Allow-Origin: *\r\n", got)
         answer = site.ask("/own?origin=http://x")
         self.assertEqual(["http://x"], answer.headers.get_all("Access-Control-Allow-Origin"), "its own")
         answer = site.ask("/j", "OPTIONS", headers={"Access-Control-Request-Headers": "X-Own"})
