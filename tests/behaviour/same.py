@@ -15,7 +15,6 @@ import re
 import shlex
 import shutil
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import termios
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness

@@ -8,10 +8,8 @@ import array
 import json
 import os
 import select
-import signal
 import socket
 import sys
-import threading
 import time
 
 CONTROL = "QUICKEN_SERVE_FD"

@@ -5,7 +5,6 @@ import glob
 import json
 import os
 import socket
-import subprocess
 import sys
 import time
 

@@ -2,10 +2,8 @@
 
 import http.client
 import os
-import signal
 import socket
 import subprocess
-import sys
 
 import harness
 

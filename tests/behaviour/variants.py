@@ -7,7 +7,6 @@ prelude keeps its own pid.
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 
