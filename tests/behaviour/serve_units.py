@@ -228,6 +228,36 @@ class Units(served.Case):
         self.assertEqual("x", self.get())
         self.assertEqual(0, self.serve_ctl("disable", self.bed.path("app.py")).status)
 
+    def test_many_at_once(self):
+        """Who enables and disables at the same time is in nobody's way: each name is what was said of it."""
+        self.activated("server.answer = lambda path: sys.argv[1]", "--", "app")
+        names = [f"name{number}" for number in range(4)]
+
+        def enable(name, port):
+            return self.serve_ctl("enable", self.bed.path("app.py"), "--name", name, "--port", str(port), "--", name)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for round in range(4):
+                done = [pool.submit(enable, name, PORT + 1 + number) for number, name in enumerate(names)
+                        if number % 2 == round % 2]
+                done += [pool.submit(self.serve_ctl, "disable", name) for number, name in enumerate(names)
+                         if number % 2 != round % 2 and round > 0]
+                # Of several that are of one name the last one counts, and no half of another.
+                done += [pool.submit(enable, "app", port) for port in (PORT, PORT + 9)]
+                for result in [one.result() for one in done]:
+                    self.assertEqual((0, b""), (result.status, result.stderr))
+                listed = {entry["addresses"][0].rpartition(":")[2]: entry["state"]
+                          for entry in json.loads(self.serve_ctl("list", "--json").stdout)}
+                own = {str(port) for port in (PORT, PORT + 9)} & set(listed)
+                self.assertEqual(1, len(own), listed)
+                expected = {str(PORT + 1 + number) for number in range(4) if number % 2 == round % 2}
+                self.assertEqual(expected | own, set(listed))
+                self.assertEqual({"waiting"}, set(listed.values()), listed)
+        for number, name in enumerate(names):
+            if number % 2:
+                self.bed.write("port", str(PORT + 1 + number))
+                self.assertEqual(name, self.get())
+
     def test_failing_script(self):
         """A first start that fails is the service's failure, which systemd knows."""
         self.activated("sys.exit(3)")
