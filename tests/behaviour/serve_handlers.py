@@ -516,6 +516,36 @@ class OneByOne:
         self.assertEqual(0, site.end(), site.log)
 
 
+class Again(serving.Case):
+    """A program that has one server after the other."""
+
+    def test_same_port(self):
+        """Once a server is closed nobody is connected any more, and the next one can listen there."""
+        site = self.script("""
+            import http.client, threading
+            port = server.server_port
+            server.server_close()
+            for number in range(3):
+                server = quick_server.create_server(('localhost', port))
+                server.add_text_get_mask('/', lambda req, args: str(number))
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                client = http.client.HTTPConnection('localhost', port, timeout=10)
+                client.request('GET', '/')
+                print(client.getresponse().read().decode(), flush=True)
+                client.close()
+                server.shutdown()
+                thread.join()
+                server.server_close()
+                try:
+                    socket.create_connection(('localhost', port), 5)
+                except ConnectionRefusedError:
+                    print('refused', flush=True)
+            """, head="import socket\n" + serving.HEAD, wait=False)
+        self.assertEqual(0, site.end(), site.log)
+        self.assertEqual(["0", "refused", "1", "refused", "2", "refused"], site.lines)
+
+
 class Deaths(serving.Case):
     """What no process survives: `quicken serve` starts it again, and who asks meanwhile waits."""
 

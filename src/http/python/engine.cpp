@@ -267,6 +267,15 @@ PyObject* listen(PyObject* self, PyObject* arguments, PyObject* keywords) {
     });
 }
 
+PyObject* close(PyObject* self, PyObject*) {
+    return method([&] {
+        if (Engine& engine = of(self); engine.core == nullptr) {
+            engine.listeners.clear();
+        }
+        return none();
+    });
+}
+
 /// Until the core is the engine's, Python's lock is not let go: what other threads say comes before or
 /// after, and is not lost. Starting threads lets it go.
 void begin_serving(Engine& engine) {
@@ -476,6 +485,7 @@ PyMethodDef g_methods[] = {
     {"set_fallback", set_fallback, METH_O,
      "set_fallback(hook): asked for a file where there is nothing else."},
     {"listen", with_keywords(listen), METH_VARARGS | METH_KEYWORDS, "listen(fd, ssl_context=None)"},
+    {"close", close, METH_NOARGS, "Gives up what listen() has taken, unless it serves."},
     {"serve", with_keywords(serve), METH_VARARGS | METH_KEYWORDS, "serve(requests=0, seconds=-1.0)"},
     {"stop", with_keywords(stop), METH_VARARGS | METH_KEYWORDS, "stop(latency=0.0)"},
     {"drain", drain, METH_O, "drain(successor): hands connections over and ends."},

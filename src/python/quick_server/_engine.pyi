@@ -76,6 +76,9 @@ class Engine:
         """Takes a listening socket over (the engine owns a duplicate of it). ssl_context: an ssl.SSLContext whose
         OpenSSL is the engine's, else ValueError."""
 
+    def close(self) -> None:
+        """Gives up what listen() has taken, unless it serves."""
+
     def serve(self, requests: int = 0, seconds: float = -1.0) -> Optional[bool]:
         """Serves until stop() or until drained, on threads of its own; this thread waits, handles signals
         (KeyboardInterrupt comes out of it, and ends it), and calls handlers where parallel is False. May be called again

@@ -211,6 +211,7 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     def _end_serving(self) -> None:
         self.done = True
         self._is_serving = False
+        self._engine.close()
         if self._has_successor:
             self._finish_workers()
         else:
