@@ -299,9 +299,13 @@ Threads::Order Threads::wait_idle(Runner& me, std::unique_lock<std::mutex>& lock
             me.wake.wait(lock);
             continue;
         }
-        if (me.wake.wait_for(lock, k_spare_life) == std::cv_status::timeout && me.order == Order::none &&
-            idle_.size() > k_kept) {
-            idle_.erase(std::find(idle_.begin(), idle_.end(), &me));
+        if (me.wake.wait_for(lock, k_spare_life) == std::cv_status::no_timeout || me.order != Order::none) {
+            continue;
+        }
+        // One that give_loop_away() has chosen is idle no more, and hears of it a moment later.
+        const auto own = std::find(idle_.begin(), idle_.end(), &me);
+        if (idle_.size() > k_kept && own != idle_.end()) {
+            idle_.erase(own);
             look_after_spares();
             return Order::end;
         }
