@@ -34,7 +34,7 @@
 //  {"do":"run","id":8,"line":"add user joe"}                    a line was entered
 //  {"do":"activity?"}
 //  {"do":"drain"} + socket                    a successor serves: hand over connections on it, end when
-//  drained
+//  drained. Without a socket, as where no descriptor was left: close them
 //  {"do":"adopt"} + socket                    connections of the predecessor come on it
 //  {"do":"stop"}                              end when what is being answered is; who drains: at once;
 //  one with shutdown hooks ends by them

@@ -332,6 +332,26 @@ class Ending(Controlled):
         self.assertTrue(client.recv(65536).endswith(b"\r\n\r\ndone"))
         self.assert_ended(script)
 
+    def test_drain_without_a_socket(self):
+        """As where it has no descriptor left for it: its connections are closed."""
+        script = self.start(self.TEXT)
+        self.control.next("serving")
+        with socket.create_connection(("localhost", script.port), 15) as idle:
+            client = self.ask_slowly(script)
+            self.control.say(do="drain")
+            self.assertEqual(b"", idle.recv(1))
+            self.assertTrue(self.read_all(client).endswith(b"\r\n\r\ndone"))
+        self.assert_ended(script)
+
+    def test_drain_before_it_serves(self):
+        """It had no server that served; the one that begins to leaves again."""
+        script = self.start("print('port 1', flush=True)\nsys.stdin.readline()\nserve()")
+        self.control.say(do="drain")
+        self.control.say(do="activity?")
+        self.control.next("activity")
+        script.type("go on")
+        self.assert_ended(script)
+
     def test_adopt(self):
         """Connections of a predecessor, with what was read of them (src/http/handover.hpp)."""
         script = self.start("server.add_text_get_mask('/x', lambda req, args: 'adopted')\nserve()")

@@ -610,6 +610,30 @@ serve()
         self.assertTrue(harness.wait_until(lambda: not harness.process_state(old), 10), "nothing keeps it any more")
         self.assertFalse(self.say(script, "/wait", action="get", token=thread)["continue"])
 
+    def test_two_servers(self):
+        """Jobs of each go on, also if their workers have the same mask."""
+        script = self.script(ISOLATED + """
+import threading
+other = quick_server.create_server(('localhost', 0))
+for each in (server, other):
+    each.json_worker('/wait')(lambda args, port=each.server_port: (time.sleep(args['seconds']), os.getpid(), port)[1:])
+server.add_json_get_mask('/pid', lambda req, args: os.getpid())
+server.add_json_get_mask('/other', lambda req, args: other.server_port)
+threading.Thread(target=other.serve_forever, daemon=True).start()
+serve()
+""", head=serving.HEAD)
+        ports = [script.port, self.get(script, "/other")]
+        tokens = []
+        for port in ports:
+            script.port = port
+            tokens.append(self.begin(script, "/wait", seconds=3))
+        script.port = ports[0]
+        old = self.edited(script)
+        self.assertEqual(ports[1], self.get(script, "/other"))
+        for port, token in zip(ports, tokens):
+            script.port = port
+            self.assertEqual([old, port], self.finish(script, "/wait", token))
+
     def test_a_job_may_take_longer_than_a_drain(self):
         """Which is limited to half a second, and some more that the supervisor allows; and is ended by a stop."""
         script = self.script(ISOLATED + """

@@ -30,7 +30,7 @@ _CREDENTIALS = struct.Struct('iii')
 
 
 class _Home:
-    """This process's name and the workers (by mask) whose jobs it has."""
+    """This process's name and the workers whose jobs it has; several servers may each have one of the same mask."""
 
     def __init__(self) -> None:
         self.listener: Optional[socket.socket] = None
@@ -43,7 +43,7 @@ class _Home:
             self.listener = None
         self.guard = threading.Lock()
         self.name = ''
-        self.workers: 'weakref.WeakValueDictionary[str, Any]' = weakref.WeakValueDictionary()
+        self.workers: 'weakref.WeakSet[Any]' = weakref.WeakSet()
 
 
 _home = _Home()
@@ -56,7 +56,7 @@ def new_token(worker: Any) -> str:
             _home.name = os.urandom(_HOME // 2).hex()
         if _home.listener is None:
             _home.listener = _listen(_home.name)
-        _home.workers[worker.mask] = worker
+        _home.workers.add(worker)
         return _home.name + os.urandom(12).hex()
 
 
@@ -124,9 +124,15 @@ def _serve_one(connection: socket.socket) -> None:
         pass  # it has gone, or is none of ours
 
 
+def _worker_of(mask: str, token: str) -> Optional[Any]:
+    with _home.guard:
+        workers = [worker for worker in _home.workers if worker.mask == mask]
+    return next((worker for worker in workers if worker.knows(token)), None)
+
+
 def _answer(request: Dict[str, Any]) -> Dict[str, Any]:
-    worker = _home.workers.get(request['mask'])
     post = request['post']
+    worker = _worker_of(request['mask'], str(post.get('token')))
     if worker is None or post.get('action') == 'start' or str(post.get('token'))[:_HOME] != _home.name:
         return {'answer': None}
     try:

@@ -268,11 +268,11 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
 
     # For the supervisor's thread
 
-    def drain(self, successor: int) -> None:
-        """Ends when what is being answered is; idle connections go to `successor`, a socket, if that is
-        not -1."""
-        self._has_successor = successor >= 0
-        self._engine.drain(successor)
+    def drain(self, connections: int = -1, has_successor: bool = False) -> None:
+        """Ends when what is being answered is. Idle connections go to the socket `connections`; -1: they are closed.
+        has_successor: another process serves already, and asks this one for its workers' results."""
+        self._has_successor = has_successor
+        self._engine.drain(connections)
 
     def leave_if_idle(self) -> None:
         """Ends if no connection is open, without losing one that comes meanwhile: the engine stops accepting and hands

@@ -89,6 +89,8 @@ class Supervisor:
                    'script': _modules.script(), 'shutdown_latency': server.shutdown_latency,
                    'drain_timeout': server.drain_timeout})
         self._watch()
+        if self._drains:
+            server.drain(has_successor=True)
 
     def left(self, server: 'QuickServer', by_itself: bool, restart: bool) -> None:
         """serve_forever() has been left."""
@@ -166,23 +168,22 @@ class Supervisor:
                    'stop': self._stop, 'idle': self._leave_if_idle}
         if what in ('complete', 'run'):
             threading.Thread(target=actions[what], args=(message,), daemon=True).start()
-        elif what in ('drain', 'adopt') and fds and self._servers:
-            self._pass_connections(what, fds[0])
+        elif what == 'drain':
+            self._drain(fds[0] if fds else -1)
+        elif what == 'adopt' and fds and self._servers:
+            self._servers[0].adopt(fds[0])
         elif what in actions:
             actions[what](message)
         for fd in fds:
             os.close(fd)
 
-    def _pass_connections(self, what: str, fd: int) -> None:
-        """Of several servers in a process only the first one's connections pass."""
-        self._drains = what == 'drain'
-        first, others = self._servers[0], self._servers[1:]
-        if what == 'adopt':
-            first.adopt(fd)
-            return
-        first.drain(fd)
-        for server in others:
-            server.drain(-1)
+    def _drain(self, connections: int) -> None:
+        """Of several servers in a process only the first one's connections pass; none if the socket for them is -1, as
+        where no descriptor was left. One that begins to serve later sees `_drains`: serving() adds it before it looks."""
+        self._drains = True
+        for server in list(self._servers):
+            server.drain(connections, has_successor=True)
+            connections = -1
 
     def _run(self, message: Message) -> None:
         try:
@@ -224,7 +225,7 @@ class Supervisor:
             if len(servers) == 1:
                 server.leave_if_idle()
             else:
-                server.drain(-1)
+                server.drain()
 
     def _quit(self) -> None:
         self.stopping = True
@@ -241,12 +242,12 @@ class Supervisor:
             self._quit()
             return
         for server in list(self._servers):
-            server.drain(-1)
+            server.drain()
 
     def _gone(self) -> None:
         self.stopping = True
         for server in list(self._servers):
-            server.drain(-1)
+            server.drain()
         self._answers.put((_GONE, []))
 
 

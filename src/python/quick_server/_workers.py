@@ -109,7 +109,7 @@ class DefaultWorker(BaseWorker):
         if isinstance(post.get('token'), (dict, list)):  # str() of one that is nested deeply fails
             raise PreventDefaultResponse(400, 'bad worker token')
         token = str(post.get('token'))
-        if not self._knows(token):
+        if not self.knows(token):
             elsewhere = _relay.ask(token, self.mask, post)
             if elsewhere is not None:
                 return elsewhere
@@ -135,7 +135,7 @@ class DefaultWorker(BaseWorker):
         for entry in entries:
             entry.job.stop()
 
-    def _knows(self, token: str) -> bool:
+    def knows(self, token: str) -> bool:
         with self._guard:
             return token in self._jobs or token in self._cargo
 
