@@ -93,7 +93,7 @@ std::vector<Running> meant(const std::string& text) {
     std::vector<Running> all = running();
     if (text.empty()) return all;
     const auto units = find_serve_units(text);
-    const std::string path = units.empty() ? path_of_script(text) : units.front().script;
+    const std::string path = units.empty() ? serve_bus::absolute_name(text) : units.front().script;
     std::erase_if(all, [&](const Running& one) {
         return one.text("script") != path && !(text.size() >= 4 && one.text("id").starts_with(text));
     });

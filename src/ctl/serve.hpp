@@ -27,9 +27,6 @@ struct ServeOptions {
 /// Does what the action says; its exit status. Throws Error with the text for the user.
 int serve(const ServeOptions& options);
 
-/// As it is, if the working directory has been removed.
-std::string path_of_script(const std::string& path);
-
 /// A script that units have been made for.
 struct ServeUnit {
     std::string name;

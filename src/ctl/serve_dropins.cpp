@@ -11,6 +11,7 @@
 
 #include "common/dropin.hpp"
 #include "common/error.hpp"
+#include "common/serve_bus.hpp"
 #include "common/serve_settings.hpp"
 
 namespace quicken::ctl {
@@ -103,7 +104,7 @@ std::vector<std::string> listens_of(const ServeOptions& options) {
     }
     for (const std::string& path : options.paths) {
         if (path.empty()) throw Error("a Unix socket needs a path");
-        result.push_back(path_of_script(path));
+        result.push_back(serve_bus::absolute_name(path));
         check_line(result.back());
         if (result.back().size() >= sizeof(sockaddr_un::sun_path))
             throw Error(fmt::format("{}: the path of a Unix socket has at most {} bytes", result.back(),
@@ -126,7 +127,7 @@ std::string own_prefix() {
 }
 
 Dropins make_dropins(const ServeOptions& options) {
-    const std::string script = path_of_script(options.script);
+    const std::string script = serve_bus::absolute_name(options.script);
     // With a "/" behind it a path may end with anything.
     const std::string directory = working_directory() + "/";
     check_line(directory);
@@ -139,12 +140,6 @@ Dropins make_dropins(const ServeOptions& options) {
                                 "\nExecStart=\nExecStart=" + command_line(options, script) +
                                 "\n\n[X-Quicken]\nName=" + dropin::c_escape(script) + "\n";
     return {socket, service};
-}
-
-std::string path_of_script(const std::string& path) {
-    std::error_code lost;
-    const fs::path whole = fs::absolute(path, lost);
-    return lost ? path : whole.lexically_normal().string();
 }
 
 }  // namespace quicken::ctl

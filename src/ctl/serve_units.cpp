@@ -23,6 +23,7 @@
 #include "common/error.hpp"
 #include "common/fd.hpp"
 #include "common/manager.hpp"
+#include "common/serve_bus.hpp"
 #include "common/target.hpp"
 #include "ctl/serve.hpp"
 #include "ctl/serve_dropins.hpp"
@@ -234,7 +235,7 @@ std::vector<ServeUnit> serve_units() {
 }
 
 std::vector<ServeUnit> find_serve_units(const std::string& script) {
-    const std::string path = path_of_script(script);
+    const std::string path = serve_bus::absolute_name(script);
     std::vector<ServeUnit> found;
     for (ServeUnit& unit : serve_units()) {
         if (unit.name == script) return {std::move(unit)};
@@ -273,7 +274,7 @@ int enable_serve(const ServeOptions& options) {
         throw Error("make the directory", home.directory, failed.value());
     const Fd locked = lock(home);
     for (const ServeUnit& known : find_serve_units(name)) {
-        if (known.name == name && known.script != path_of_script(options.script))
+        if (known.name == name && known.script != serve_bus::absolute_name(options.script))
             throw Error(name + " is " + known.script + " already; choose another --name");
     }
     const Former former = former_of(manager, home, name);

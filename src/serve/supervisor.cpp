@@ -10,9 +10,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 
 #include "common/error.hpp"
+#include "common/serve_bus.hpp"
 #include "serve/protocol.hpp"
 
 namespace quicken::serve {
@@ -53,13 +53,6 @@ bool wants_restart(int status) {
     return WIFEXITED(status) && WEXITSTATUS(status) == k_restart_status;
 }
 
-/// As it is if the working directory has been removed.
-std::string absolute(const std::string& name) {
-    std::error_code lost;
-    const auto path = std::filesystem::absolute(name, lost);
-    return lost ? name : path.lexically_normal().string();
-}
-
 }  // namespace
 
 Supervisor::Supervisor(Loop& loop, const Options& options, const Launch& launch, Listeners& listeners,
@@ -69,7 +62,7 @@ Supervisor::Supervisor(Loop& loop, const Options& options, const Launch& launch,
       launch_(launch),
       listeners_(listeners),
       voice_(voice),
-      script_(absolute(options.www.empty() ? options.script : options.www)),
+      script_(serve_bus::absolute_name(options.www.empty() ? options.script : options.www)),
       edits_(loop, [this](const std::string& path, std::int64_t time) { edited(path, time); }) {}
 
 std::string Supervisor::state() const {
