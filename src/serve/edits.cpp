@@ -84,6 +84,38 @@ void Edits::read_events() {
     if (matters) quiet_ = loop_.after(k_quiet, [this] { compare(); });
 }
 
+/// Hidden files are editors' (".#name.py").
+bool Edits::take_module(const std::string& path, std::uint32_t mask) {
+    const std::filesystem::path name = std::filesystem::path(path).filename();
+    if (name.string().starts_with(".") || (mask & (IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE)) == 0)
+        return false;
+    const bool is_package = (mask & IN_ISDIR) != 0 && name != "__pycache__";
+    if (!is_package && name.extension() != ".py") return false;
+    module_ = path;
+    if (!any_) return false;
+    if (is_package) watch_directory(path);
+    module_changed_ = true;
+    return true;
+}
+
+void Edits::watch_packages() {
+    std::vector<std::string> packages;
+    for (const auto& [directory, number] : directories_) {
+        std::error_code lost;
+        for (const auto& entry : std::filesystem::directory_iterator(directory, lost)) {
+            if (access((entry.path() / "__init__.py").c_str(), F_OK) == 0) packages.push_back(entry.path());
+        }
+    }
+    for (const std::string& package : packages) watch_directory(package);
+}
+
+void Edits::expect_any(std::int64_t since) {
+    any_ = true;
+    watch_packages();
+    module_changed_ = !module_.empty() && changed_at(module_) > since;
+    if (module_changed_) quiet_ = loop_.after(k_quiet, [this] { compare(); });
+}
+
 /// Not with other files in the directory: with a journal or a log among them it is perhaps never quiet.
 bool Edits::take(const inotify_event& event) {
     if (event.len == 0) {  // the directory itself, or events have been lost
@@ -95,7 +127,10 @@ bool Edits::take(const inotify_event& event) {
         if (number == event.wd) paths.push_back((std::filesystem::path(directory) / event.name).string());
     }
     bool matters = false;
-    for (const std::string& path : paths) matters = files_.contains(path) || replaced(path) || matters;
+    for (const std::string& path : paths) {
+        const bool is_module = take_module(path, event.mask);
+        matters = files_.contains(path) || replaced(path) || is_module || matters;
+    }
     return matters;
 }
 
@@ -131,6 +166,10 @@ void Edits::compare() {
         before = now;
         edited = path;
         time = std::max(time, changed_at(path));
+    }
+    if (std::exchange(module_changed_, false) && edited.empty() && look(module_).size >= 0) {
+        edited = module_;
+        time = changed_at(module_);
     }
     if (!edited.empty()) edited_(edited, time);
 }

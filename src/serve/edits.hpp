@@ -5,6 +5,10 @@
 // moment the files are compared with what they were, so that neither a half-written file nor
 // one that was only opened is an edit. A file that is missing is one that is
 // being replaced: there is nothing to start from it.
+//
+// What a start failed for want of is not known: a module that could not be imported, or that was not there.
+// So after that whatever may be a module, in the directories of what is watched and in packages there, is a
+// reason to try again.
 #pragma once
 
 #include <sys/types.h>
@@ -36,6 +40,10 @@ class Edits {
     /// never) has been edited.
     bool watch(const std::string& path, std::int64_t since = 0);
 
+    /// A start has failed that began at `since` (ns, the same clock): until expect_known() any module counts.
+    void expect_any(std::int64_t since);
+    void expect_known() { any_ = false; }
+
  private:
     /// What an edit changes.
     struct Signature {
@@ -50,6 +58,8 @@ class Edits {
     bool watch_directory(const std::string& directory);
     void read_events();
     bool take(const inotify_event& event);
+    bool take_module(const std::string& path, std::uint32_t mask);
+    void watch_packages();
     bool replaced(const std::string& path);
     void forget(int number);
     void compare();
@@ -59,6 +69,9 @@ class Edits {
     Fd inotify_;
     std::map<std::string, Signature> files_;
     std::map<std::string, int> directories_;  // inotify's number; -1: it has gone
+    std::string module_;                      // or package: the one that has changed last, known or not
+    bool any_ = false;                        // it counts
+    bool module_changed_ = false;             // since the last comparison
     Source readable_;
     Source quiet_;
 };

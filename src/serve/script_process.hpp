@@ -60,6 +60,7 @@ class ScriptProcess {
     bool serving = false;  // has said so
     bool leaving = false;  // has said so
     bool draining = false;
+    std::int64_t since = 0;    // ns since the epoch, as files have it: when it was to be started
     bool outdated = false;     // another one is wished for, and this one does not serve yet
     double drain_timeout = 0;  // seconds
     std::map<std::pair<std::string, int>, int> claims;  // how often it has asked for an address

@@ -83,12 +83,14 @@ void Supervisor::start() {
 }
 
 Supervisor::Process Supervisor::start_process() {
+    const std::int64_t since = file_clock();
     if (options_.www.empty()) watch_file(script_, 0);  // before it is read; a link may lead elsewhere now
     auto process = std::make_unique<ScriptProcess>(
         loop_, launch_, ++generations_,
         ScriptProcess::Events{[this](ScriptProcess& from, const json& message) { said(from, message); },
                               [this](ScriptProcess& from) { mute(from); },
                               [this](ScriptProcess& from, int status) { ended(from, status); }});
+    process->since = since;
     process->drain_timeout = options_.drain_timeout;
     heed_.reset();
     echoes_.begun();
@@ -113,6 +115,11 @@ void Supervisor::watch_file(const std::string& path, std::int64_t since) {
     if (!options_.reload || edits_.watch(path, since) || blind_) return;
     blind_ = true;
     voice_.say("{} cannot be watched; type restart after an edit", path);
+}
+
+/// It may have failed for a file that nobody has named.
+void Supervisor::expect_any(const ScriptProcess& process) {
+    if (options_.reload) edits_.expect_any(process.since);
 }
 
 void Supervisor::limit(ScriptProcess& process, double seconds, const std::string& reason) {
@@ -203,6 +210,7 @@ void Supervisor::serving(ScriptProcess& process, const json& message) {
     process.serving = true;
     longest_start_ = std::max(longest_start_, process.age());
     echoes_.over(file_clock());
+    edits_.expect_known();
     process.limit.reset();
     process.drain_timeout = message.value("drain_timeout", options_.drain_timeout);
     if (&process == successor_.get()) {
@@ -268,6 +276,7 @@ void Supervisor::successor_ended(int status) {
     close_unclaimed();
     if (stops_ > 0 || ending_) return finish(status_);
     if (wants_restart(status)) again_ = true;
+    expect_any(*process);
     failed(process->killed_for.empty() ? ending_text(status) + " before it served" : process->killed_for);
 }
 
@@ -287,13 +296,17 @@ void Supervisor::failed(const std::string& reason) {
 void Supervisor::current_ended(int status) {
     const Process process = std::move(current_);
     if (events_.gone) events_.gone();
-    if (!process->serving) echoes_.over(file_clock());
+    if (!process->serving) {
+        echoes_.over(file_clock());
+        expect_any(*process);
+    }
     const bool restarts = wants_restart(status) && stops_ == 0;
     const bool quit = quits_ > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGQUIT;
     const bool meant = process->leaving || stops_ > 0 || interrupts_ > 0 || quit;
     if (!restarts && (meant || (!has_served_ && !again_))) return finish(status);
     if (restarts || !process->serving) again_ = false;
     const std::string reason = process->killed_for.empty() ? ending_text(status) : process->killed_for;
+    if (!restarts && !process->serving && !successor_) answer("the script's process " + reason);
     start_again(restarts ? "" : reason);
 }
 

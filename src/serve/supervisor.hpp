@@ -92,6 +92,7 @@ class Supervisor {
     void serving(ScriptProcess& process, const nlohmann::json& message);
     void hand_over();
     void drain(Process predecessor, int socket);
+    void expect_any(const ScriptProcess& process);
     void limit(ScriptProcess& process, double seconds, const std::string& reason);
     void outdate(ScriptProcess& process);
 

@@ -268,6 +268,38 @@ class Reload(served.Case):
         self.bed.write("part.py", "TEXT = 'other'")
         self.wait_answer("other")
 
+    def test_module_that_was_missing(self):
+        """What a start has failed for is tried again once it is there: a module, also one in a new directory."""
+        self.answering("one")
+        self.serve()
+        for number, name in enumerate(("part.py", "pack/__init__.py", "pack/part.py")):
+            module = name.replace("/__init__", "")[:-3].replace("/", ".")
+            self.script(f"import {module} as part\nserver.answer = lambda path: part.TEXT")
+            self.wait_log("before it served; still serving", number + 1)
+            if "/__init__" in name:
+                os.mkdir(self.bed.path("pack"))
+            self.bed.write(name, f"TEXT = {name!r}")
+            self.wait_answer(name)
+
+    def test_module_that_is_mended(self):
+        """It was never imported, nor was the package that it is in."""
+        self.answering("one")
+        self.serve()
+        os.mkdir(self.bed.path("pack"))
+        self.bed.write("pack/__init__.py", "")
+        for number, module in enumerate(("part", "pack.part")):
+            path = module.replace(".", "/") + ".py"
+            self.bed.write(path, "TEXT = = 'wrong'")
+            self.script(f"import {module} as part\nserver.answer = lambda path: part.TEXT")
+            self.wait_log("before it served; still serving", number + 1)
+            starts = self.log().count("Traceback")
+            self.bed.write(path + "~", "what an editor leaves")
+            self.bed.write(".#part.py", "and this")
+            time.sleep(0.5)
+            self.assertEqual(starts, self.log().count("Traceback"), "neither is a module")
+            self.bed.write(path, f"TEXT = {module!r}")
+            self.wait_answer(module)
+
     def test_without_change(self):
         """A file that was only opened or written as it was is no edit that matters; --no-reload sees none."""
         path = self.answering("one")

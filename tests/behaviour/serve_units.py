@@ -4,7 +4,9 @@ import concurrent.futures
 import glob
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -62,6 +64,34 @@ class Bus(served.Case):
         self.answering("two")
         self.assertEqual(0, self.bed.ctl("reload").status)
         self.assertEqual(("two", ""), (self.get(), self.status()["last_error"]))
+
+    def test_reload_of_what_has_died(self):
+        """It says why it cannot be started again."""
+        self.script("server.answer = lambda path: str(os.getpid())")
+        self.serve(options=["--no-reload"])
+        pid = int(self.get())
+        self.script("sys.exit(9)")
+        os.kill(pid, signal.SIGKILL)
+        # It is tried again and again, and a start that fails is an answer to whoever waits.
+        self.wait_log("the script's process ended with status 9; started again in 1 s")
+        failed = self.bed.ctl("reload")
+        self.assertEqual((1, b"quickenctl reload: the script's process ended with status 9\n"),
+                         (failed.status, failed.stderr))
+
+    def test_names_of_directories(self):
+        """However --www was given, its directory is found by each of its names."""
+        os.mkdir(self.bed.path("www"))
+        for name, directory in (("www/", self.bed.work), (".", self.bed.path("www")), ("../www", self.bed.path("www"))):
+            process = subprocess.Popen([harness.QUICKEN, "serve", "--no-prompt", "--www", name, "-p", "0"],
+                                       env=self.bed.env(), cwd=directory, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                for known in ("www", "www/", self.bed.path("www"), "./www/."):
+                    self.assertTrue(harness.wait_until(lambda: self.serve_ctl("status", known).status == 0, 10), known)
+                self.assertEqual(self.bed.path("www"), self.status()["script"])
+            finally:
+                process.terminate()
+                process.wait(20)
 
     def test_stop(self):
         self.answering("one")
