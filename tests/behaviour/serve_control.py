@@ -3,6 +3,7 @@
 The supervisor here is the test: it is asked for sockets, told what is served, and says what the real one says.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -414,6 +415,35 @@ class Ending(Controlled):
         self.assertTrue(harness.wait_until(lambda: self.connections() == 0))
         self.control.say(do="idle")
         self.assert_ended(script, leaving=False)
+
+    def test_idle_between_two_requests(self):
+        """A script with a loop of its own leaves where it waits for a request, not while it does something else."""
+        script = self.start("""
+            server.add_text_get_mask('/x', lambda req, args: 'x')
+            print('port', server.server_port, flush=True)
+            while not server.done:
+                server.handle_request()
+                if not server.done:
+                    print('away', flush=True)
+                    sys.stdin.readline()
+            server.server_close()
+            """)
+        self.control.next("serving")
+        self.assertEqual(b"x", script.ask("/x").body)
+        self.assertTrue(harness.wait_until(lambda: "away" in script.lines))
+        self.assertTrue(harness.wait_until(lambda: self.connections() == 0))
+        self.control.say(do="idle")
+        self.control.next("busy")
+        self.assertIsNone(script.process.poll())
+        script.type("go on")
+        self.assertTrue(harness.wait_until(lambda: self.is_left(script), 20), script.log)
+        self.assertEqual(0, script.end(), script.log)
+
+    def is_left(self, script):
+        if script.process.poll() is None:
+            with contextlib.suppress(OSError):
+                self.control.say(do="idle")
+        return script.process.poll() is not None
 
     def connections(self):
         self.control.say(do="activity?")
