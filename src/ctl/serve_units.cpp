@@ -130,7 +130,13 @@ void unlink_templates(const Home& home) {
 // What the manager does
 
 Manager connect() {
-    return {runtime_directory(), bus::Clock::now() + k_limit};
+    const std::string directory = runtime_directory();
+    try {
+        return {directory, bus::Clock::now() + k_limit};
+    } catch (const Error& error) {
+        throw Error(std::string("there is no service manager of the user's (systemd --user): ") +
+                    error.what());
+    }
 }
 
 Home home_for(Manager& manager) {

@@ -78,6 +78,12 @@ class Bus(served.Case):
         self.assertEqual((1, b"quickenctl reload: the script's process ended with status 9\n"),
                          (failed.status, failed.stderr))
 
+    def test_enable_without_a_manager(self):
+        self.answering("one")
+        result = self.serve_ctl("enable", self.bed.path("app.py"), "--port", "80")
+        self.assertEqual((1, b""), (result.status, result.stdout))
+        self.assertIn(b"quickenctl serve: there is no service manager of the user's (systemd --user): connect ", result.stderr)
+
     def test_names_of_directories(self):
         """However --www was given, its directory is found by each of its names."""
         os.mkdir(self.bed.path("www"))
