@@ -112,7 +112,8 @@ def _text_body(value: Any) -> Union[bytes, BinaryIO]:
     if not hasattr(value, 'read'):
         raise TypeError('a text handler has returned %s' % type(value).__name__)
     if isinstance(value, io.FileIO) or isinstance(getattr(value, 'raw', None), io.FileIO):
-        return value
+        file: BinaryIO = value
+        return file
     with value:
         content = value.read()
     return content.encode('utf-8') if isinstance(content, str) else bytes(content)

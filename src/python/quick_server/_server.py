@@ -81,8 +81,9 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
     # Where it listens
 
     def _listen(self, address: str, port: int) -> Socket:
-        listen = _sockets.listen if self._supervisor is None else self._supervisor.listen
-        return listen(address, port)
+        if self._supervisor is None:
+            return _sockets.listen(address, port)
+        return self._supervisor.listen(address, port)
 
     @property
     def socket(self) -> Socket:
@@ -164,7 +165,8 @@ class QuickServer(Settings, Routing, Files, Commands, WorkerMethods):
 
     def _attend(self, requests: int, seconds: float) -> Optional[bool]:
         """Engine.serve() for handle_request(), and what is to be done once it serves no more."""
-        found, self._attendant = True, 0  # type: Optional[bool], int
+        found = True  # type: Optional[bool]
+        self._attendant = 0
         try:
             found = self._engine.serve(requests, seconds)
             while found and self._has_parked():

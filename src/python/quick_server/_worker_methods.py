@@ -114,7 +114,7 @@ class WorkerMethods:
         worker = self._worker_constructor(mask, WorkerOptions(
             function=function, cache_id=cache_id, cache_method=cache_method, cache_section=cache_section,
             isolate=isolate, soft_death=self.soft_worker_death, cache=lambda: self.cache, dumps=_engine.json_dumps,
-            busy=self._engine.set_busy, thread_factory=self._worker_threads, max_chunk=lambda: self.max_chunk_size,
+            busy=self._engine.set_busy, thread_factory=self._worker_threads, max_chunk=lambda: int(self.max_chunk_size),
             admit=lambda: self._workers_running() < self.max_workers, report=report_error, log=server_msg,
             verbose=lambda: bool(self.verbose_workers)))
         self.add_json_post_mask(mask, lambda request, args: worker.handle(args.get('post')), 0)
