@@ -404,6 +404,8 @@ class OneByOne:
             self.assertEqual(200, serving.Answer(connection.getresponse()).status)
             self.assertEqual(200, site.ask("/thread").status)
         connection.close()
+        # The loop may be late, as requests are answered meanwhile; `done` would end it before it has caught up.
+        self.assertTrue(harness.wait_until(lambda: site.lines.count("answered") == 100, 20), site.lines)
         self.assertEqual("ended", site.ask("/end").text)
         self.assertEqual(0, site.end(), site.log)
         self.assertIn(site.lines.count("answered"), (100, 101), site.lines)
