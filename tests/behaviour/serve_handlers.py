@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import sys
 import threading
 
@@ -268,6 +269,41 @@ class Unusual:
         self.assertEqual("in time", site.ask("/?a").text)
         line = "late /?a True the request has been answered"
         self.assertTrue(harness.wait_until(lambda: line in site.lines), site.lines)
+
+    def test_thread_that_waits_for_the_client(self):
+        """Its handler returns meanwhile: it is told so, and what was written before that is sent."""
+        site = self.script("""
+            import threading, time
+            @server.text_get('/')
+            def get(req, args):
+                def write():
+                    try:
+                        req.wfile.write(b'too late')
+                    except ConnectionError as error:
+                        print('refused', error, flush=True)
+                def waits():
+                    return sys._current_frames()[thread.ident].f_code.co_name == 'send_bytes'
+                req.send_response(200)
+                req.end_headers()
+                req.wfile.write(b'x' * (16 << 20))
+                thread = threading.Thread(target=write, daemon=True)
+                thread.start()
+                looks = 0  # in a row: Python's lock is free in between
+                while looks < 20:
+                    looks = looks + 1 if waits() else 0
+                    time.sleep(0.01)
+                raise PreventDefaultResponse()
+            server.add_text_get_mask('/fine', lambda req, args: 'fine')
+            serve()
+            """)
+        for count in range(1, 4):
+            with socket.create_connection(("localhost", site.port), 15) as client:
+                client.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
+                self.assertTrue(harness.wait_until(
+                    lambda: site.lines.count("refused the request has been answered") == count, 15), site.lines)
+                got = b"".join(iter(lambda: client.recv(1 << 20), b""))
+            self.assertEqual(16 << 20, len(got.partition(b"\r\n\r\n")[2]))
+        self.assertEqual("fine", site.ask("/fine").text)
 
     def test_closed_streams(self):
         """Without standard error there is nothing to log to, and that is all."""

@@ -141,37 +141,41 @@ void HandlerCall::refuse() {
     exchange_.reset();
 }
 
-Outlet& HandlerCall::outlet() {
-    core_.threads().leave_loop();
+// Until leave_loop() Python's lock is held, and the handler runs: end_request(), which takes the way to here
+// away, needs that lock. So the core lives, and deliver() comes later than what is set here.
+HandlerCall::Sending HandlerCall::sending() {
     if (outlet_ == nullptr) {
         outlet_ = std::make_shared<Outlet>(core_.site(), exchange_, core_.over());
     }
-    return *outlet_;
+    begun_ = true;
+    Sending sending{core_.shared_from_this(), outlet_};
+    sending.core->threads().leave_loop();
+    return sending;
 }
 
 void HandlerCall::begin(http::Response head) {
-    Outlet& out = outlet();
-    begun_ = true;
-    out.begin(std::move(head));
+    sending().outlet->begin(std::move(head));
 }
 
 void HandlerCall::write(std::string bytes) {
     if (!begun_) {
         raise(PyExc_RuntimeError, "write() before begin()");
     }
-    bool taken = false;
-    Outlet& out = outlet();
-    unlocked([&] { taken = out.write(std::move(bytes)); });
-    if (!taken) {
+    Outlet::Taken taken{};
+    const Sending to = sending();
+    unlocked([&] { taken = to.outlet->write(std::move(bytes)); });
+    if (taken == Outlet::Taken::late) {
+        raise(PyExc_ConnectionError, "the request has been answered");
+    }
+    if (taken == Outlet::Taken::gone) {
         raise(PyExc_ConnectionError, "the client has gone");
     }
 }
 
 int HandlerCall::hijack() {
-    Outlet& out = outlet();
-    begun_ = true;
     Fd socket;
-    unlocked([&] { socket = out.hijack(); });
+    const Sending to = sending();
+    unlocked([&] { socket = to.outlet->hijack(); });
     if (!socket) {
         raise(PyExc_ConnectionError, "the client has gone");
     }

@@ -32,7 +32,14 @@ class HandlerCall final : public Work, public Sender {
     Ref invoke(PyObject* request);
     void convert(PyObject* request, PyObject* result);
     void failed(PyObject* request);
-    Outlet& outlet();
+    /// What sends, and what that needs. Python's lock is let go of in there, and where it is used; from then
+    /// on this may be gone: another thread of the script's may be the caller, and the handler's own one
+    /// return meanwhile. So nothing of this is touched after.
+    struct Sending {
+        std::shared_ptr<Core> core;
+        std::shared_ptr<Outlet> outlet;
+    };
+    Sending sending();
     double seconds() const;
 
     Core& core_;                          // lives: whoever runs or delivers has it

@@ -25,22 +25,25 @@ void Outlet::begin(Response head) {
     });
 }
 
-bool Outlet::write(std::string bytes) {
+Outlet::Taken Outlet::write(std::string bytes) {
     if (bytes.empty()) {
-        return true;
+        return Taken::yes;
     }
     std::unique_lock lock(mutex_);
-    while (!gone_ && !over_ && waiting_ > k_most_waiting) {
+    while (!gone_ && !ended_ && !over_ && waiting_ > k_most_waiting) {
         changed_.wait_for(lock, k_look_again);
     }
     if (gone_ || over_) {
-        return false;
+        return Taken::gone;
+    }
+    if (ended_) {
+        return Taken::late;
     }
     waiting_ += bytes.size();
     queue_.push_back(std::move(bytes));
     lock.unlock();
     site_.server().post([self = shared_from_this()] { self->pump(); });
-    return true;
+    return Taken::yes;
 }
 
 void Outlet::pump() {
@@ -78,6 +81,11 @@ void Outlet::sent(bool failed, std::uint64_t size) {
 }
 
 void Outlet::end(bool broken) {
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+        changed_.notify_all();
+    }
     ending_ = true;
     broken_ = broken;
     if (hijacked_) {

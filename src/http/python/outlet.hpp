@@ -2,7 +2,9 @@
 //
 // All of its calls but those named are from the handler's thread, without
 // Python's lock; what touches the exchange is posted to the loop. So it
-// waits for the client without holding up anybody.
+// waits for the client without holding up anybody. Another thread of the
+// script's may call instead, also when the end has come, or while: who calls
+// holds this, and the core whose site it is.
 #pragma once
 
 #include <atomic>
@@ -24,11 +26,13 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
         : site_(site), exchange_(std::move(exchange)), over_(over) {}
 
     void begin(Response head);
-    /// Blocks while more than 1 MiB waits. False: the client has gone.
-    bool write(std::string bytes);
+    /// Not taken: the client has gone, or end() has been called.
+    enum class Taken { yes, gone, late };
+    /// Blocks while more than 1 MiB waits.
+    Taken write(std::string bytes);
     /// A descriptor for the client without HTTP; none: it has gone.
     Fd hijack();
-    /// Loop's thread; the last call.
+    /// Loop's thread. What has been taken is sent, and nothing more is taken.
     void end(bool broken);
 
  private:
@@ -48,6 +52,7 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
     std::deque<std::string> queue_;
     std::uint64_t waiting_ = 0;  // bytes, of the queue and what is being written
     bool gone_ = false;
+    bool ended_ = false;
 };
 
 }  // namespace quicken::http::python
