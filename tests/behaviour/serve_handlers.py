@@ -250,6 +250,51 @@ class Unusual:
             self.assert_answer((200, b"parent"), site.ask(path))
             self.assert_answer((200, b"parent"), site.ask(path))
 
+    def test_forks_without_http(self):
+        """A child that lives on has the connection as well: its end is the handler's all the same, after all that was
+        written, and the client's end is seen. That of a child is none."""
+        site = self.script("""
+            import os
+            reader, writer = os.pipe()
+            def fork():
+                if os.fork() == 0:
+                    os.close(writer)
+                    os.read(reader, 1)  # until the parent ends
+                    os._exit(0)
+            @server.text_get('/long')
+            def long(req, args):
+                req.wfile.write(b'begun ')
+                fork()
+                req.wfile.write(b'x' * (1 << 20))
+                raise PreventDefaultResponse()
+            @server.text_get('/flood')
+            def flood(req, args):
+                req.wfile.write(b'begun ')
+                fork()
+                try:
+                    while True:
+                        req.wfile.write(b'x' * (1 << 20))
+                except ConnectionError:
+                    print('gone', flush=True)
+            @server.text_get('/back')
+            def back(req, args):
+                req.wfile.write(b'begun ')
+                pid = os.fork()
+                if pid > 0:
+                    os.waitpid(pid, 0)
+                    req.wfile.write(b'parent')
+                raise PreventDefaultResponse()
+            serve()
+            """)
+        ask = "GET /{} HTTP/1.1\r\nHost: x\r\n\r\n".format
+        self.assertEqual(b"begun parent", site.exchange(ask("back").encode()))
+        got = site.exchange(ask("long").encode())
+        self.assertEqual((b"begun x", 6 + (1 << 20)), (got[:7], len(got)))
+        with socket.create_connection(("localhost", site.port), 15) as client:
+            client.sendall(ask("flood").encode())
+            self.assertEqual(b"begun ", client.recv(6, socket.MSG_WAITALL))
+        self.assertTrue(harness.wait_until(lambda: "gone" in site.lines, 15), site.lines)
+
     def test_thread_that_outlives(self):
         """It can still read what has come; what it would send is an error of its own."""
         site = self.script("""

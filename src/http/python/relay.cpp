@@ -91,7 +91,8 @@ class Relay : public std::enable_shared_from_this<Relay> {
     void close() {
         client_.reset();
         linger_.reset();
-        error_code ignored;  // there is nobody to tell
+        error_code ignored;                                // there is nobody to tell
+        script_.shutdown(Socket::shutdown_both, ignored);  // forked processes have the socket as well
         script_.close(ignored);
     }
 

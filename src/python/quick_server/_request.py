@@ -8,6 +8,7 @@ writes is sent as it is, and the connection ends with it.
 import http.client
 import http.cookies
 import io
+import os
 import re
 import socket
 from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Optional, Tuple
@@ -49,6 +50,7 @@ class QuickServerRequestHandler(_engine.Request):
     _status = None        # type: Optional[Tuple[int, str]]
     _fields = ()          # type: Any
     _raw = None           # type: Optional[socket.socket]
+    _raw_pid = 0          # of the process whose handler made it
     cookies = ()          # type: Any  # fields Set-Cookie of the answer
 
     # What has come
@@ -125,6 +127,7 @@ class QuickServerRequestHandler(_engine.Request):
             if not self.answered:
                 self.answered = self.is_special = True
                 self._raw = socket.socket(fileno=self.hijack())
+                self._raw_pid = os.getpid()
             if self._raw is None:
                 self.write(data)
             else:
@@ -166,9 +169,16 @@ class QuickServerRequestHandler(_engine.Request):
         return True
 
     def close_raw(self) -> None:
-        """The end of a connection without HTTP; after the handler."""
-        if self._raw is not None:
-            self._raw.close()
+        """The end of a connection without HTTP; after the handler. A process that has been forked meanwhile has the
+        socket as well, so it is not enough to close it; such a one, if it comes back here, ends only its own."""
+        if self._raw is None:
+            return
+        if self._raw_pid == os.getpid():
+            try:
+                self._raw.shutdown(socket.SHUT_RDWR)  # what has been written is still relayed
+            except OSError:
+                pass  # the other side has gone
+        self._raw.close()
 
     # The log
 
