@@ -315,6 +315,40 @@ class Unusual:
         line = "late /?a True the request has been answered"
         self.assertTrue(harness.wait_until(lambda: line in site.lines), site.lines)
 
+    def test_thread_that_reads_at_the_end(self):
+        """Python collects garbage while a thread asks for the fields: a finalizer waits until the handler has returned
+        and others have been answered. They are those of its request all the same."""
+        site = self.script("""
+            import gc, threading
+            class Circle:
+                def __init__(self):
+                    self.own = self
+                def __del__(self):
+                    entered.set()
+                    leave.wait(20)
+            entered, leave = threading.Event(), threading.Event()
+            def read(req):
+                gc.disable()
+                Circle()
+                held = [([], (number, number)) for number in range(5000)]  # none is left that need not be made
+                ask = req.fields
+                gc.enable()
+                fields = ask()
+                print('marks', *[value for name, value in fields if name.startswith('X-Mark')], flush=True)
+            @server.text_get('/read')
+            def get(req, args):
+                threading.Thread(target=read, args=(req,), daemon=True).start()
+                return 'entered' if entered.wait(20) else 'not entered'
+            server.add_text_get_mask('/leave', lambda req, args: leave.set() or 'left')
+            serve()
+            """)
+        connection = http.client.HTTPConnection("localhost", site.port, timeout=30)
+        for path, mark, text in (("/read", "own", "entered"), ("/leave", "another", "left")):
+            connection.request("GET", path, headers={f"X-Mark-{number}": f"{mark}{number}" for number in range(3)})
+            self.assertEqual(text, serving.Answer(connection.getresponse()).text)
+        self.assertTrue(harness.wait_until(lambda: "marks own0 own1 own2" in site.lines, 15), site.lines)
+        connection.close()
+
     def test_thread_that_waits_for_the_client(self):
         """Its handler returns meanwhile: it is told so, and what was written before that is sent."""
         site = self.script("""

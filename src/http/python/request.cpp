@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <array>
+#include <optional>
 
 namespace quicken::http::python {
 namespace {
@@ -52,7 +53,12 @@ Object& of(PyObject* self) {
     return *reinterpret_cast<Object*>(self);
 }
 
+// What Python makes may start its garbage collector, and so finalizers, which let go of its lock: the handler
+// returns, and the engine has its request back. So nothing of it is looked at after the first object that the
+// collector knows (a list, a tuple, no str) is asked for.
+
 Ref attribute(const http::Request& head, Attribute which) {
+    std::string address;
     switch (which) {
         case command:
             return to_latin(head.method);
@@ -63,8 +69,8 @@ Ref attribute(const http::Request& head, Attribute which) {
         case request_version:
             return to_latin(head.minor == 0 ? "HTTP/1.0" : "HTTP/1.1");
         case client_address:
-            return Ref(Py_BuildValue("(s#i)", head.peer_address.data(),
-                                     static_cast<Py_ssize_t>(head.peer_address.size()),
+            address = head.peer_address;
+            return Ref(Py_BuildValue("(s#i)", address.data(), static_cast<Py_ssize_t>(address.size()),
                                      static_cast<int>(head.peer_port)));
         default:
             return Ref::borrow(head.tls ? Py_True : Py_False);
@@ -98,10 +104,13 @@ int set_attribute(PyObject* self, PyObject* value, void* closure) {
 }
 
 PyObject* fields(PyObject* self, PyObject*) {
-    const http::Request* head = of(self).head;
+    std::optional<Copy> own;
+    if (const http::Request* head = of(self).head) {
+        own.emplace(*head);
+    }
     Ref list(PyList_New(0));
-    for (size_t i = 0; list && head != nullptr && i < head->fields.size(); ++i) {
-        const Field& field = head->fields[i];
+    for (size_t i = 0; list && own && i < own->head.fields.size(); ++i) {
+        const Field& field = own->head.fields[i];
         const Ref name = to_latin(field.name);
         const Ref value = to_latin(field.value);
         const Ref pair(name && value ? PyTuple_Pack(2, name.get(), value.get()) : nullptr);
