@@ -295,6 +295,33 @@ class Unusual:
             self.assertEqual(b"begun ", client.recv(6, socket.MSG_WAITALL))
         self.assertTrue(harness.wait_until(lambda: "gone" in site.lines, 15), site.lines)
 
+    def test_no_descriptor_without_http(self):
+        """Is said as what it is, not as a client that has gone; the handler can still answer."""
+        site = self.script("""
+            import errno, os, resource
+            def write(req):
+                soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+                free = os.dup(0)
+                os.close(free)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+                try:
+                    req.wfile.write(b'raw')
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            server.add_text_get_mask('/raises', lambda req, args: write(req))
+            @server.text_get('/answers')
+            def answers(req, args):
+                try:
+                    write(req)
+                except OSError as error:
+                    return '%s %s' % (type(error).__name__, errno.errorcode[error.errno])
+            serve()
+            """)
+        self.assertEqual("OSError EMFILE", site.ask("/answers").text)
+        answer = site.ask("/raises")
+        self.assertEqual((500, "OSError: [Errno 24] Too many open files"), (answer.status, message_of(answer)))
+        self.assertTrue(site.has_logged("error in GET /raises:"), site.log)
+
     def test_thread_that_outlives(self):
         """It can still read what has come; what it would send is an error of its own."""
         site = self.script("""

@@ -1,6 +1,8 @@
 // See call.hpp.
 #include "http/python/call.hpp"
 
+#include <sys/socket.h>
+
 #include "http/python/answer.hpp"
 #include "http/python/arguments.hpp"
 
@@ -173,13 +175,20 @@ void HandlerCall::write(std::string bytes) {
 }
 
 int HandlerCall::hijack() {
-    Fd socket;
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        PyErr_SetFromErrno(PyExc_OSError);  // nothing is begun: the handler can still answer
+        throw Raised{};
+    }
+    Fd own(pair[0]);
+    Fd other(pair[1]);
+    bool taken = false;
     const Sending to = sending();
-    unlocked([&] { socket = to.outlet->hijack(); });
-    if (!socket) {
+    unlocked([&] { taken = to.outlet->hijack(std::move(other)); });
+    if (!taken) {
         raise(PyExc_ConnectionError, "the client has gone");
     }
-    return socket.release();
+    return own.release();
 }
 
 bool FallbackCall::is_slow() const {

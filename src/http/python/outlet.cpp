@@ -1,8 +1,6 @@
 // See outlet.hpp.
 #include "http/python/outlet.hpp"
 
-#include <sys/socket.h>
-
 #include <chrono>
 #include <future>
 
@@ -95,31 +93,26 @@ void Outlet::end(bool broken) {
     }
 }
 
-Fd Outlet::hijack() {
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        return Fd();
-    }
-    Fd own(pair[0]);
-    auto other = std::make_shared<Fd>(pair[1]);
+bool Outlet::hijack(Fd script) {
+    auto shared = std::make_shared<Fd>(std::move(script));
     auto taken = std::make_shared<std::promise<bool>>();
     std::future<bool> result = taken->get_future();
-    site_.server().post([self = shared_from_this(), other, taken] {
+    site_.server().post([self = shared_from_this(), shared, taken] {
         std::string buffered;
         std::unique_ptr<Stream> client =
             self->exchange_ != nullptr ? self->exchange_->hijack(buffered) : nullptr;
-        self->hijacked_ = client != nullptr;
-        taken->set_value(self->hijacked_);
+        self->hijacked_ = self->hijacked_ || client != nullptr;
+        taken->set_value(client != nullptr);
         if (client != nullptr) {
-            relay(self->site_.server(), std::move(client), std::move(buffered), std::move(*other));
+            relay(self->site_.server(), std::move(client), std::move(buffered), std::move(*shared));
         }
     });
     while (result.wait_for(k_look_again) != std::future_status::ready) {
         if (over_) {
-            return Fd();
+            return false;
         }
     }
-    return result.get() ? std::move(own) : Fd();
+    return result.get();
 }
 
 }  // namespace quicken::http::python

@@ -30,8 +30,8 @@ class Outlet : public std::enable_shared_from_this<Outlet> {
     enum class Taken { yes, gone, late };
     /// Blocks while more than 1 MiB waits.
     Taken write(std::string bytes);
-    /// A descriptor for the client without HTTP; none: it has gone.
-    Fd hijack();
+    /// The client without HTTP: what it sends and is sent goes by this socket. False: it has gone.
+    bool hijack(Fd script);
     /// Loop's thread. What has been taken is sent, and nothing more is taken.
     void end(bool broken);
 

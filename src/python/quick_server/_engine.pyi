@@ -36,7 +36,8 @@ class Request:
     def write(self, data: bytes) -> None: ...
     def hijack(self) -> int:
         """A connected socket's descriptor that stands for the client without HTTP (a socketpair that the engine
-        relays); the caller owns it. For scripts that write bytes of their own to wfile."""
+        relays); the caller owns it. For scripts that write bytes of their own to wfile. OSError: there is none, and
+        nothing is sent yet. ConnectionError: the client has gone."""
 
 # What a handler's result becomes when it is not what its route natively knows: the engine calls
 # `finish(request, kind, result)`, or `fail(request, exception)` for what it has raised. Both give one of these.

@@ -125,9 +125,9 @@ class QuickServerRequestHandler(_engine.Request):
             self.end_headers()
         try:
             if not self.answered:
-                self.answered = self.is_special = True
                 self._raw = socket.socket(fileno=self.hijack())
                 self._raw_pid = os.getpid()
+                self.answered = self.is_special = True  # not before: if there is no descriptor, nothing is sent
             if self._raw is None:
                 self.write(data)
             else:
