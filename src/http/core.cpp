@@ -130,26 +130,36 @@ void Core::keep(std::unique_ptr<ConnectionExchange> exchange) {
         spare_.push_back(std::move(exchange));
 }
 
-void Core::connect(Fd socket, SSL_CTX* tls, std::string read_already) {
+/// nullptr: its peer sees the end.
+Connection* Core::make_connection(Fd socket, SSL_CTX* tls) {
+    socket = above_streams(std::move(socket));
+    if (!socket) return nullptr;
+    try {
+        // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): it deletes itself (connection.hpp).
+        return new Connection(*this, std::move(socket), tls);
+    } catch (const Error&) {
+        return nullptr;  // no memory in the kernel for it
+    }
+}
+
+void Core::take_over(Fd socket, std::string read_already) {
+    Connection* connection = make_connection(std::move(socket), nullptr);
+    if (connection != nullptr) connection->start(std::move(read_already));
+}
+
+void Core::connect(Fd socket, SSL_CTX* tls) {
     // Those that linger have had their answer, and have a bound of their own: they take nobody's place.
     const std::uint64_t present = counts_.connections.load(std::memory_order_relaxed) - lingering_;
     const bool full = present >= settings_.max_connections;
     const bool crowd = present >= settings_.max_connections + k_turned_away || lingering_ >= k_lingering;
     // A handshake only to be turned away would cost more than it tells.
     if (full && (tls != nullptr || crowd)) return;
-    socket = above_streams(std::move(socket));
-    if (!socket) return;
-    // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): it deletes itself (connection.hpp).
-    Connection* connection = nullptr;
-    try {
-        connection = new Connection(*this, std::move(socket), tls);
-    } catch (const Error&) {
-        return;  // no memory in the kernel for it: its peer sees the end
-    }
+    Connection* connection = make_connection(std::move(socket), tls);
+    if (connection == nullptr) return;
     if (full) {
         connection->turn_away();
     } else {
-        connection->start(std::move(read_already));
+        connection->start({});
     }
 }
 

@@ -51,7 +51,10 @@ class Core : public std::enable_shared_from_this<Core> {
     void keep(std::unique_ptr<ConnectionExchange> exchange);
 
     // Connections, which delete themselves.
-    void connect(Fd socket, SSL_CTX* tls, std::string read_already);
+    void connect(Fd socket, SSL_CTX* tls);
+    /// One that a predecessor had, whatever the number of connections: it has had its place before, and an
+    /// idle client would take a refusal for the answer to its next request.
+    void take_over(Fd socket, std::string read_already);
     void add(Connection& connection);
     void remove(Connection& connection);
     void close_all();
@@ -103,6 +106,7 @@ class Core : public std::enable_shared_from_this<Core> {
     const Counts& counts() const { return counts_; }
 
  private:
+    Connection* make_connection(Fd socket, SSL_CTX* tls);
     void sweep();
     void finish_if_done();
 

@@ -101,8 +101,8 @@ bool Adoption::take() {
     }
     // Without a descriptor (none was left in this process) the connection is lost, and its peer sees the end.
     if (Fd socket = descriptor_of(message)) {
-        core_.connect(std::move(socket), nullptr,
-                      std::string(core_.read_buffer() + 1, static_cast<std::size_t>(size) - 1));
+        core_.take_over(std::move(socket),
+                        std::string(core_.read_buffer() + 1, static_cast<std::size_t>(size) - 1));
     }
     return true;
 }

@@ -59,7 +59,7 @@ void Listener::accept_some() {
     for (int i = 0; i < k_at_once; ++i) {
         Fd socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (socket) {
-            core_.connect(std::move(socket), tls_, {});
+            core_.connect(std::move(socket), tls_);
             continue;
         }
         if (errno == EAGAIN) break;

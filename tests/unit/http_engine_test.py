@@ -820,14 +820,14 @@ class Ends(Case):
         self.assertEqual(self.server.stop(), 0)
         self.assertTrue(busy.ended())
 
-    def hand_over(self):
+    def hand_over(self, *options):
         """Two servers on one socket, with a line between them from the first to the second."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         old_end, new_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with listener, old_end, new_end:
             old = self.start("--listener", str(listener.fileno()), "--successor", str(old_end.fileno()),
                              pass_fds=(listener.fileno(), old_end.fileno()))
-            new = self.start("--adopt", str(new_end.fileno()), pass_fds=(new_end.fileno(),))
+            new = self.start("--adopt", str(new_end.fileno()), *options, pass_fds=(new_end.fileno(),))
             old.port = listener.getsockname()[1]
         return old, new
 
@@ -852,6 +852,22 @@ class Ends(Case):
             peer.send(b"GET /after HTTP/1.1\r\n" + HOST + b"\r\n")
             self.assertTrue(peer.answer().body.startswith(b"GET /after\n"))
         self.assertEqual(new.stop(), 0)
+
+    def test_hand_over_past_the_limit(self):
+        """Connections that were there before are taken, whatever the successor has of its own: an answer that says
+        that there are too many would be taken for that of the next request."""
+        old, new = self.hand_over("--set", "max_connections=1")
+        peers = [self.connect(old) for _ in range(20)]
+        for peer in peers:
+            self.assertEqual(peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer().status, 200)
+        peers[0].send(b"GET /half HTTP/1.1\r\nHo")
+        old.drain()
+        self.assertEqual(old.wait(), 0)
+        self.assertEqual(peers[0].send(b"st: x\r\n\r\n").answer().status, 200)
+        for peer in peers[1:]:
+            self.assertEqual(select.select([peer.sock], [], [], 0)[0], [])
+            self.assertEqual(peer.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n").answer().status, 200)
+        self.refused(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n", 503, new)  # a new one
 
     def test_hand_over_under_load(self):
         """Clients that ask all the time, on connections that stay and on new ones, notice nothing."""
