@@ -267,9 +267,10 @@ bool Chunks::too_long(std::string_view input) const {
 
 Chunks::Found Chunks::next(std::string_view input, std::size_t& used, std::string_view& part) {
     used = 0;
-    // At any place within a body at least this much follows ("0\r\n\r\n"), and Beast's parser asserts it.
+    // Before a chunk's line at least this much follows ("0\r\n\r\n"), and Beast's parser asserts it. Of a
+    // chunk's bytes each is given away as it comes: the client may wait for an answer to it.
     constexpr std::size_t k_least = 5;
-    while (input.size() - used >= k_least) {
+    while (input.size() - used >= (parser_->left > 0 ? 1 : k_least)) {
         const std::string_view rest = input.substr(used);
         if (parser_->left == 0 && too_long(rest)) return Found::bad;
         ErrorCode error;

@@ -201,6 +201,24 @@ class Requests(Case):
             ("x-forwarded-for", "9.9.9.9, 127.0.0.1"), ("x-forwarded-host", "front.example:81"),
             ("x-forwarded-proto", "http"), ("x-stays", "a b")])
 
+    def test_a_small_chunk_is_not_held_back(self):
+        """Of one byte, of two: each is there before the next is sent."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        self.proxy("/b/=http://127.0.0.1:%d" % listener.getsockname()[1])
+        client = self.connect()
+        client.sendall(b"POST /b/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection, _ = listener.accept()
+        self.addCleanup(connection.close)
+        connection.settimeout(TIMEOUT)
+        with connection.makefile("rb") as stream:
+            while stream.readline() != b"\r\n":
+                pass
+            for part in (b"a", b"bb", b"c", b"dddd"):
+                client.sendall(b"%x\r\n%s\r\n" % (len(part), part))
+                self.assertEqual(stream.readline(), b"%x\r\n" % len(part))
+                self.assertEqual(stream.read(len(part) + 2), part + b"\r\n")
+
     def test_expect_is_answered_here(self):
         back_end = self.back_end()
         connection = self.connect()
