@@ -18,9 +18,16 @@ namespace {
 
 constexpr std::uint32_t k_head_limit = 64 << 10;  // bytes of an answer's head
 constexpr std::size_t k_line_limit = 16 << 10;    // of a chunk's line; of all trailers
+constexpr std::size_t k_status_end = 12;          // of "HTTP/1.1 200"
 
 std::string_view view(Text text) {
     return {text.data(), text.size()};
+}
+
+/// RFC 9112, 4, has a blank there even if no reason follows, and Beast's parser insists on it; many do not
+/// send it.
+bool lacks_blank(std::string_view head) {
+    return head.size() > k_status_end && head.starts_with("HTTP/1.") && head[k_status_end] == '\r';
 }
 
 }  // namespace
@@ -109,6 +116,11 @@ bool AnswerParser::feed(std::string_view bytes) {
     std::string joined;
     if (!rest_.empty()) {
         joined = std::exchange(rest_, {}).append(bytes);
+        bytes = joined;
+    }
+    // Nothing of a head is used before its end has come: what has been seen of it is looked at anew.
+    if (!has_head() && lacks_blank(bytes)) {
+        joined = std::string(bytes).insert(k_status_end, 1, ' ');
         bytes = joined;
     }
     Code error;

@@ -333,8 +333,22 @@ class Answers(Case):
         self.assertEqual(body, b"abc")
         self.assertNotIn(b"chunked", head)
 
+    def test_a_status_line_without_a_reason(self):
+        """The blank that would be before it may be missing, also in an answer before the answer."""
+        whole = b"HTTP/1.1 100\r\n\r\nHTTP/1.1 201\r\nContent-Length: 2\r\n\r\nok"
+
+        def bit_by_bit(_, connection, __):
+            for byte in whole:
+                connection.sendall(bytes([byte]))
+            return True
+        for answer in (raw(whole, close=False), bit_by_bit, raw(b"HTTP/1.0 201\r\n\r\nok")):
+            self.back_end(answer)
+            result = self.ask()
+            self.assertEqual((result.status, result.reason, result.content), (201, "Created", b"ok"))
+
     def test_what_is_no_answer(self):
         for answer in (b"", b"junk\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\r\n", b"HTTP/2.0 200 OK\r\n\r\n", b"\0" * 99,
+                       b"HTTP/1.1 20\r\n\r\n", b"HTTP/1.1 2000\r\n\r\n", b"HTTP/1.1\r\n\r\n",
                        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
                        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
                        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", b"HTTP/1.1 99 Low\r\n\r\n",
