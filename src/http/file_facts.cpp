@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::size_t k_most_known = 4096;
 constexpr std::uint64_t k_most_packed = 64 << 20;  // bytes
-constexpr std::size_t k_most_waiting = 256;
-constexpr std::size_t k_block = 256 << 10;  // bytes
+constexpr std::size_t k_most_waiting = 256;        // files
+constexpr std::size_t k_block = 256 << 10;         // bytes
 constexpr int k_level = 6;
 
 /// Empty on an error, or if it is to stop.
@@ -64,17 +64,20 @@ const FileFacts* FactsBook::find(const FileIdentity& identity, bool packed) cons
 }
 
 bool FactsBook::prepare(const OpenFile& file, bool pack, Done done) {
-    if (waiting_count_ >= k_most_waiting) return false;
     Queue& queue = waiting_[pack ? 1 : 0];
-    const auto [found, first] = queue.try_emplace(file.identity);
-    try {
-        if (first) start(file, pack);
-    } catch (const std::system_error&) {  // no thread can be had
-        queue.erase(found);
-        return false;
+    auto found = queue.find(file.identity);
+    if (found == queue.end()) {
+        // Who joins one that is under way adds no work.
+        if (waiting_[0].size() + waiting_[1].size() >= k_most_waiting) return false;
+        found = queue.try_emplace(file.identity).first;
+        try {
+            start(file, pack);
+        } catch (const std::system_error&) {  // no thread can be had
+            queue.erase(found);
+            return false;
+        }
     }
-    found->second.push_back(std::move(done));
-    ++waiting_count_;
+    if (done) found->second.push_back(std::move(done));
     return true;
 }
 
@@ -108,10 +111,7 @@ void FactsBook::finish(const FileIdentity& identity, const FileFacts& facts, boo
         }
     }
     const auto waiting = waiting_[pack ? 1 : 0].extract(identity);
-    waiting_count_ -= waiting.mapped().size();
-    for (const Done& done : waiting.mapped()) {
-        if (done) done(facts);
-    }
+    for (const Done& done : waiting.mapped()) done(facts);
 }
 
 }  // namespace quicken::http

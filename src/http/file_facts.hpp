@@ -33,8 +33,8 @@ class FactsBook {
     const FileFacts* find(const FileIdentity& identity, bool packed) const;
 
     using Done = std::function<void(const FileFacts&)>;
-    /// Has them computed; calls `done`, if it is any, on the loop's thread. False: too many wait already, and
-    /// it will not be called.
+    /// Has them computed; calls `done`, if it is any, on the loop's thread. False: too many files wait
+    /// already, and it will not be called.
     bool prepare(const OpenFile& file, bool pack, Done done);
 
  private:
@@ -45,9 +45,8 @@ class FactsBook {
 
     Post post_;
     std::unordered_map<FileIdentity, FileFacts, FileIdentityHash> known_;
-    std::uint64_t packed_size_ = 0;  // bytes, of all in known_
-    Queue waiting_[2];               // without and with packing
-    std::size_t waiting_count_ = 0;
+    std::uint64_t packed_size_ = 0;                                          // bytes, of all in known_
+    Queue waiting_[2];                                                       // without and with packing
     std::shared_ptr<FactsBook*> self_ = std::make_shared<FactsBook*>(this);  // gone: no more finish()
     Helper soon_;  // files of which the first answer waits; last members: they end before the rest
     Helper late_;  // larger ones

@@ -313,6 +313,31 @@ BOOST_AUTO_TEST_CASE(a_large_file_is_a_slice_with_the_tag_of_its_content) {
     BOOST_CHECK_EQUAL(bed.ask("/l.bin", {{"If-None-Match", etag_of(content)}})->response->status, 304U);
 }
 
+// Its checksum is made once, however many ask for it meanwhile; of other files so many wait and no more.
+BOOST_AUTO_TEST_CASE(a_large_file_that_many_ask_for_at_once) {
+    Bed bed;
+    constexpr unsigned k_files = 256;
+    const auto ask = [&bed](unsigned file) {
+        const std::string target = "/" + std::to_string(file) + ".bin";
+        auto client =
+            std::make_shared<Client>("GET", target, std::vector<std::pair<std::string, std::string>>());
+        BOOST_REQUIRE(bed.files.answer(client, target));
+        return client;
+    };
+    for (unsigned file = 0; file <= k_files; ++file)
+        bed.write("www/" + std::to_string(file) + ".bin", std::string(66'000, 'x'));
+    std::vector<std::shared_ptr<Client>> clients;
+    for (unsigned turn = 0; turn < 1000; ++turn) clients.push_back(ask(0));
+    for (unsigned file = 1; file < k_files; ++file) clients.push_back(ask(file));
+    BOOST_CHECK_EQUAL(ask(k_files)->response->status, 503U);
+    clients.push_back(ask(k_files - 1));
+    for (const auto& client : clients) {
+        bed.queue.run_until([&] { return client->response.has_value(); });
+        BOOST_REQUIRE_EQUAL(client->response->status, 200U);
+    }
+    bed.ask("/" + std::to_string(k_files) + ".bin");
+}
+
 // Its blocks would not be free, nor could it be unmounted.
 BOOST_AUTO_TEST_CASE(a_large_file_is_not_held_open_for_long) {
     Bed bed;
