@@ -4,6 +4,8 @@
 // content and of nothing else.
 #include "http/conditional.hpp"
 
+#include <algorithm>
+
 #include "http/representation.hpp"
 #include "http/words.hpp"
 
@@ -26,22 +28,25 @@ bool names(std::string_view list, std::string_view etag) {
     return false;
 }
 
+/// In any field of that name: a list may come in several.
+bool field_names(const Request& request, std::string_view name, std::string_view etag) {
+    return std::any_of(request.fields.begin(), request.fields.end(), [&](const Field& field) {
+        return equal_any_case(field.name, name) && names(field.value, etag);
+    });
+}
+
 }  // namespace
 
 bool is_not_modified(const Request& request, std::string_view etag, std::optional<std::int64_t> modified) {
-    if (request.has("if-none-match")) {
-        for (const Field& field : request.fields) {
-            if (equal_any_case(field.name, "if-none-match") && names(field.value, etag)) return true;
-        }
-        return false;  // then If-Modified-Since is not looked at
-    }
+    // With it If-Modified-Since is not looked at.
+    if (request.has("if-none-match")) return field_names(request, "if-none-match", etag);
     if (!modified) return false;
     const auto since = parse_http_date(request.field("if-modified-since"));
     return since && *modified <= *since;
 }
 
 bool precondition_failed(const Request& request, std::string_view etag, std::int64_t modified) {
-    if (request.has("if-match")) return !names(request.field("if-match"), etag);
+    if (request.has("if-match")) return !field_names(request, "if-match", etag);
     const auto since = parse_http_date(request.field("if-unmodified-since"));
     return since && modified > *since;
 }

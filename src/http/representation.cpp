@@ -78,19 +78,8 @@ constexpr std::array<std::string_view, 12> k_texts = {
     "application/n-triples",     "application/x-sh",        "application/vnd.ms-fontobject",
     "application/rtf",           "image/x-portable-bitmap", "image/vnd.microsoft.icon"};
 
-}  // namespace
-
-bool pays_to_compress(std::string_view type, std::uint64_t size) {
-    if (size < k_compress_least) return false;
-    const std::string_view media = trimmed(type.substr(0, type.find(';')));
-    if (media.starts_with("text/") || media.ends_with("+json") || media.ends_with("+xml")) return true;
-    if (media == "font/ttf" || media == "font/otf") return true;
-    return std::find(k_texts.begin(), k_texts.end(), media) != k_texts.end();
-}
-
-bool takes_gzip(const Request& request) {
-    std::string_view list = request.field("accept-encoding");
-    bool any = false;
+/// What a list says of gzip by name; without that, whether it takes `any` coding.
+std::optional<bool> says_of_gzip(std::string_view list, bool& any) {
     while (!list.empty()) {
         std::string_view parameters = take_member(list);
         const std::string_view coding = take_member(parameters, ';');
@@ -102,6 +91,25 @@ bool takes_gzip(const Request& request) {
         }
         if (equal_any_case(coding, "gzip") || equal_any_case(coding, "x-gzip")) return wanted;
         if (coding == "*") any = wanted;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+bool pays_to_compress(std::string_view type, std::uint64_t size) {
+    if (size < k_compress_least) return false;
+    const std::string_view media = trimmed(type.substr(0, type.find(';')));
+    if (media.starts_with("text/") || media.ends_with("+json") || media.ends_with("+xml")) return true;
+    if (media == "font/ttf" || media == "font/otf") return true;
+    return std::find(k_texts.begin(), k_texts.end(), media) != k_texts.end();
+}
+
+bool takes_gzip(const Request& request) {
+    bool any = false;
+    for (const Field& field : request.fields) {  // a list may come in several
+        if (!equal_any_case(field.name, "accept-encoding")) continue;
+        if (const auto said = says_of_gzip(field.value, any)) return *said;
     }
     return any;
 }

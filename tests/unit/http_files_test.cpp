@@ -405,6 +405,12 @@ BOOST_AUTO_TEST_CASE(gzip_where_it_pays) {
     for (const char* accepts : {"gzip;q=0.5", "*", "x-gzip", "identity;q=0.5, GZIP;q=1.0"})
         BOOST_CHECK_EQUAL(bed.ask("/t.txt", {{"Accept-Encoding", accepts}})->field("content-encoding"),
                           "gzip");
+    // A field that is repeated is one list.
+    BOOST_CHECK_EQUAL(bed.ask("/t.txt", {{"Accept-Encoding", "br"}, {"accept-encoding", "gzip"}})
+                          ->field("content-encoding"),
+                      "gzip");
+    BOOST_CHECK_EQUAL(bed.ask("/t.txt", {{"Accept-Encoding", "*"}, {"Accept-Encoding", "gzip;q=0"}})->body(),
+                      text);
     BOOST_CHECK_EQUAL(bed.ask("/small.txt", {takes})->body(), "short");
     BOOST_CHECK_EQUAL(bed.ask("/t.png", {takes})->body(), text);
     BOOST_CHECK_EQUAL(bed.ask("/t.txt", {takes, {"Range", "bytes=0-1"}})->body(), "tt");
@@ -434,6 +440,8 @@ BOOST_AUTO_TEST_CASE(conditions) {
         bed.ask("/a.txt", {{"If-None-Match", "x"}, {"If-Modified-Since", date}})->response->status, 200U);
     BOOST_CHECK_EQUAL(status("If-Match", tag), 200U);
     BOOST_CHECK_EQUAL(status("If-Match", "x"), 412U);
+    BOOST_CHECK_EQUAL(bed.ask("/a.txt", {{"If-Match", "x"}, {"if-match", tag}})->response->status, 200U);
+    BOOST_CHECK_EQUAL(bed.ask("/a.txt", {{"If-Match", "x"}, {"If-Match", "y"}})->response->status, 412U);
     BOOST_CHECK_EQUAL(status("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"), 412U);
     const auto unmodified = bed.ask("/a.txt", {{"If-None-Match", tag}});
     BOOST_CHECK_EQUAL(unmodified->response->fields, "ETag: " + tag + "\r\nCache-Control: max-age=0\r\n");
