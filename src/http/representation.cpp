@@ -3,8 +3,9 @@
 //
 // The tag is that of the content as the handler made it, compressed or not: scripts and
 // clients of quick_server compute and compare it. Vary keeps caches from mixing the two up.
-// An answer is compressed on the thread that has it, at the fastest level: 1 MiB, the most
-// that is, takes about as long as making such an answer does.
+// An answer is compressed on the thread that has made it, at the fastest level: 1 MiB, the most
+// that is, takes about as long as making such an answer does. A handler's thread loses the loop meanwhile
+// if it takes long (python/threads.hpp).
 #include "http/representation.hpp"
 
 #include <array>

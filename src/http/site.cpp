@@ -63,7 +63,11 @@ void Site::answer(Exchange& exchange, Response response) {
     if (response.status == 200 && reads(request)) {
         represent(request, response, policy_);
     }
-    add_cross_origin(request, response, policy_);
+    send(exchange, std::move(response));
+}
+
+void Site::send(Exchange& exchange, Response response) {
+    add_cross_origin(exchange.request(), response, policy_);
     exchange.respond(std::move(response));
 }
 

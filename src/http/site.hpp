@@ -54,6 +54,9 @@ class Site final : public Application {
 
     /// What a handler has made: with its ETag and the like if it is a GET's 200, with cross-origin fields.
     void answer(Exchange& exchange, Response response);
+    /// The same of one that represent() has been given already.
+    void send(Exchange& exchange, Response response);
+    const Policy& policy() const { return policy_; }
     /// Of one in parts: with cross-origin fields.
     void begin(Exchange& exchange, Response head);
     void not_found(Exchange& exchange);

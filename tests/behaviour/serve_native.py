@@ -6,9 +6,11 @@ runs with Debian's Python and with those of pyenv, 3.8 to 3.13, that are there: 
 
 import concurrent.futures
 import glob
+import gzip
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import ssl
@@ -60,6 +62,8 @@ if options.get('tls'):
 engine.listen(listener.fileno(), context)
 
 kept, running, most, lock = [], 0, 0, threading.Lock()
+# As much as is compressed, and takes long.
+LARGE = os.urandom(1 << 19).hex()
 def where(request, args):
     return [threading.current_thread() is threading.main_thread(), type(threading.current_thread()).__name__]
 def echo(request, args): return args
@@ -122,6 +126,9 @@ def file(request, args):
     return (200, '', [('Content-Type', 'text/x-file')], open(sys.argv[1] + '/_engine.abi3.so', 'rb'))
 def interval(request, args): return sys.getswitchinterval()
 def threads(request, args): return threading.active_count()
+def large(request, args):
+    if 'tell' in args['query']: print('made', flush=True)
+    return LARGE
 
 route = engine.route
 for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': where, '/sleep': sleep, '/spin': spin, '/compute': compute,
@@ -133,6 +140,7 @@ for mask, handler in {'/echo': echo, '/echo/:first/x/:last': echo, '/where': whe
 for method in ('POST', 'PUT', 'DELETE'): route(method, '/body', 'json', None, echo)
 route('GET', '/file', 'text', None, file)
 route('GET', '/text', 'text', None, lambda request, args: 'h\xe9')
+route('GET', '/large', 'text', None, large)
 route('GET', '/bytes', 'text', None, lambda request, args: b'\x00\xff')
 route('GET', '/none', 'text', None, lambda request, args: None)
 route('GET', '/object', 'json', None, lambda request, args: {1, })
@@ -524,6 +532,42 @@ class Threads(unittest.TestCase):
             self.assertEqual([future.result()[0].status for future in futures], [200] * len(futures))
             self.assertGreater(answered, 20)
             self.assertEqual(server.json("/where"), [False, "Thread"])
+
+    def test_large_answers_hold_nobody_up(self):
+        """While one is given its checksum and compressed, others are asked for and answered."""
+        with Server() as server:
+            quick, large = server.connect(), server.connect()
+            waits = False
+            for _ in range(100):
+                large.request("GET", "/large?tell", headers={"Accept-Encoding": "gzip"})
+                self.assertEqual(server.process.stdout.readline(), "made\n")
+                for _ in range(5):
+                    quick.request("GET", "/text")
+                    quick.getresponse().read()
+                waits = not select.select([large.sock], [], [], 0)[0]
+                self.assertEqual(large.getresponse().read()[:2], b"\x1f\x8b")
+                if waits:
+                    break
+            quick.close()
+            large.close()
+            self.assertTrue(waits)
+
+    def test_large_answers_are_complete(self):
+        """Wherever that is done: where the handler was called at once, apart, in a batch, in serve()."""
+        for options, first in [({}, "/text"), ({}, "/compute?s=15"), ({"configure": {"parallel": False}}, "/text")]:
+            with self.subTest(options=options, first=first), Server(**options) as server, Load(server, 2) as load:
+                server.ask(first)
+                self.assertTrue(harness.wait_until(lambda: load.answered > 100, 20), load.answered)
+                plain, content = server.ask("/large")
+                tag = format(zlib.crc32(content), "x")
+                self.assertEqual((plain.getheader("ETag"), len(content)), (tag, 1 << 20))
+                for _ in range(5):
+                    packed, bytes_ = server.ask("/large", headers={"Accept-Encoding": "gzip"})
+                    self.assertEqual((packed.getheader("Content-Encoding"), packed.getheader("ETag")), ("gzip", tag))
+                    self.assertEqual(gzip.decompress(bytes_), content)
+                    same, nothing = server.ask("/large", headers={"If-None-Match": tag})
+                    self.assertEqual((same.status, nothing), (304, b""))
+                self.assertEqual(load.wrong, [])
 
     def test_slow_among_fast_while_a_thread_computes(self):
         """Calls wait for the batch then: a slow one that nothing was known of holds up none of those behind it."""

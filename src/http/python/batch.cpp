@@ -66,6 +66,9 @@ void Threads::run_batch(Runner& me) {
         while (std::shared_ptr<Work> next = next_in_batch(me, work, more)) {
             work = std::move(next);
             work->run();
+            if (work->is_large()) {
+                unlocked([&] { work->complete(); });
+            }
             more = steady_clock::now() < end;
         }
         me.state = PyEval_SaveThread();

@@ -16,6 +16,7 @@ using std::chrono::steady_clock;
 constexpr std::chrono::milliseconds k_slow{1};
 constexpr int k_slow_weight = 4;
 constexpr int k_most_slowness = 16;
+constexpr std::uint64_t k_large = 64 << 10;  // bytes of an answer
 
 void note(std::atomic<int>& slowness, steady_clock::duration taken) {
     const int before = slowness.load(std::memory_order_relaxed);
@@ -50,7 +51,11 @@ Ref take_exception() {
 }  // namespace
 
 HandlerCall::HandlerCall(Core& core, std::shared_ptr<Exchange> exchange, Match match, Body body)
-    : core_(core), exchange_(std::move(exchange)), match_(std::move(match)), body_(std::move(body)) {}
+    : core_(core),
+      exchange_(std::move(exchange)),
+      policy_(core.site().policy()),
+      match_(std::move(match)),
+      body_(std::move(body)) {}
 
 bool HandlerCall::is_slow() const {
     return match_.route->slowness.load(std::memory_order_relaxed) >= k_slow_weight;
@@ -120,6 +125,30 @@ void HandlerCall::failed(PyObject* request) {
     response_ = error_page(500);
 }
 
+bool HandlerCall::is_large() const {
+    return !begun_ && response_ && response_->size() >= k_large;
+}
+
+/// Checksum, compression.
+void HandlerCall::complete() {
+    if (completed_ || begun_ || !response_) {
+        return;
+    }
+    completed_ = true;
+    const bool large = is_large();
+    const auto started = large ? steady_clock::now() : steady_clock::time_point();
+    try {
+        represent(exchange_->request(), *response_, policy_);
+    } catch (const std::exception& error) {
+        core_.log(std::string("an answer could not be made: ") + error.what());
+        response_ = error_page(500);
+    }
+    // The next ones are better not made on the loop's thread either.
+    if (large && steady_clock::now() - started > k_slow) {
+        note(match_.route->slowness, steady_clock::now() - started);
+    }
+}
+
 void HandlerCall::deliver() {
     if (core_.over()) {
         return;  // the engine is being taken down
@@ -133,7 +162,8 @@ void HandlerCall::deliver() {
     if (!response_) {
         response_ = error_page(500, {}, "The handler has not answered");
     }
-    core_.site().answer(*exchange_, std::move(*response_));
+    complete();
+    core_.site().send(*exchange_, std::move(*response_));
     exchange_.reset();
 }
 

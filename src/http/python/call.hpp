@@ -18,6 +18,8 @@ class HandlerCall final : public Work, public Sender {
     HandlerCall(Core& core, std::shared_ptr<Exchange> exchange, Match match, Body body);
 
     void run() override;
+    void complete() override;
+    bool is_large() const override;
     void deliver() override;
     void refuse() override;
     bool is_slow() const override;
@@ -43,11 +45,13 @@ class HandlerCall final : public Work, public Sender {
     double seconds() const;
 
     Core& core_;                          // lives: whoever runs or delivers has it
-    std::shared_ptr<Exchange> exchange_;  // the loop's; its request is looked at in run()
+    std::shared_ptr<Exchange> exchange_;  // the loop's; its request is looked at in run() and complete()
+    const Policy policy_;                 // a copy: the site's is the loop's
     Match match_;
     Body body_;
     std::shared_ptr<Outlet> outlet_;
     std::optional<http::Response> response_;
+    bool completed_ = false;
     bool broken_ = false;
     bool begun_ = false;
     std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();

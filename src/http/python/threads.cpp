@@ -110,6 +110,7 @@ void Threads::run_here(std::shared_ptr<Work> work) {
     take_lock(me);
     work->run();
     me.state = PyEval_SaveThread();
+    work->complete();
     std::uint64_t expected = word;
     if (me.call.compare_exchange_strong(expected, with(word, idle))) {
         work->deliver();
@@ -329,6 +330,7 @@ void Threads::run_apart(Runner& me) {
     attach(me.state);
     work->run();
     me.state = PyEval_SaveThread();
+    work->complete();
     server_.post([work = std::move(work)] { work->deliver(); });
     const std::lock_guard lock(mutex_);
     count_apart(-1);
@@ -434,6 +436,9 @@ Threads::Left Threads::serving(const std::function<bool()>& failed, const std::f
     for (;;) {
         while (std::shared_ptr<Work> work = next_serving()) {
             work->run();
+            if (work->is_large()) {
+                unlocked([&] { work->complete(); });
+            }
             server_.post([work = std::move(work)] { work->deliver(); });
             if (failed()) {
                 throw Raised{};

@@ -75,6 +75,12 @@ class Work {
     virtual ~Work() = default;
     /// With Python's lock, on any thread; leaves no error set.
     virtual void run() = 0;
+    /// After run(), on the same thread, without Python's lock: what else may take long. As in run(), the loop
+    /// may be another thread's when it returns.
+    virtual void complete() {}
+    /// complete() would take so long that Python's lock is better given up for it. Else it may be left to
+    /// deliver().
+    virtual bool is_large() const { return false; }
     /// On the loop's thread, after run(). What belongs to the loop is let go of here.
     virtual void deliver() = 0;
     /// Instead of both, on the loop's thread: too many wait.
