@@ -321,6 +321,62 @@ if os.fork() == 0:
 assert os.wait()[1] == 0
 """
 
+# A worker's end comes anywhere: while it waits, and right after a call. `faulthandler` ends a program that hangs.
+STOPPED = LIBRARY + """
+import faulthandler, sqlite3
+from quick_server._database import Database
+from quick_server._jobs import Job
+faulthandler.dump_traceback_later(40, exit=True)
+def job(function):
+    made = Job(lambda this: repr(function()), lambda delta: None, False, lambda this: None)
+    made.start(threading.Thread, 'job')
+    return made
+def job_in(name, function):
+    # One that is in a function of that name and, most likely, in what it waits for there
+    made, names = job(function), []
+    while name not in names:
+        frame, names = sys._current_frames().get(made._thread), []
+        while frame is not None:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+    time.sleep(0.05)
+    return made
+"""
+
+STOPPED_IN_DATABASE = STOPPED + """
+database = Database('kept/some.db', 'CREATE TABLE IF NOT EXISTS t (n)', said.append, True)
+def one():
+    return database.run(lambda db: db.execute('SELECT 1').fetchone(), None)
+# While it waits for another thread
+inside, go = threading.Event(), threading.Event()
+def wait(db):
+    inside.set()
+    go.wait()
+holder = job(lambda: database.run(wait, None))
+inside.wait()
+waiter = job_in('run', one)
+waiter.stop()
+go.set()
+holder.done.wait()
+waiter.done.wait()
+assert one() == (1,)
+# While it waits for another process
+other = sqlite3.connect('kept/some.db', isolation_level=None, timeout=1)
+other.execute('BEGIN IMMEDIATE')
+waiter = job_in('_transaction', one)
+waiter.stop()
+other.execute('COMMIT')
+waiter.done.wait()
+other.execute('BEGIN IMMEDIATE')
+other.execute('COMMIT')
+assert one() == (1,)
+# Whatever it is that has left a transaction open
+database._connection.execute('BEGIN IMMEDIATE')
+assert one() == (1,)
+other.execute('BEGIN IMMEDIATE')
+assert not said, said
+"""
+
 
 class Library(serving.Case):
     """The cache and the tokens without a server, in every Python; one test a version is added below."""
@@ -379,7 +435,8 @@ class Library(serving.Case):
 
 
 def add(version, python):
-    for name, program in (("kept", KEPT), ("base", BASE), ("quota", QUOTA), ("useless", USELESS)):
+    for name, program in (("kept", KEPT), ("base", BASE), ("quota", QUOTA), ("useless", USELESS),
+                          ("stopped_in_database", STOPPED_IN_DATABASE)):
         setattr(Library, f"test_{name}_python_{version.replace('.', '_')}",
                 lambda self, program=program: self.run_all(python, program))
 

@@ -8,14 +8,16 @@ One connection a process, under one lock; statements are short. SQLite's own sta
 fork (sqlite.org, "How To Corrupt", 2.6): there every run() gives the default, for a file that was open at the fork.
 The connection is leaked then, on purpose: closing it would touch the parent's files. A fork waits until no thread is in
 a transaction (ForkLock): of SQLite's own locks none is held in the child, should a job use SQLite itself.
+
+A worker's death (_jobs) may come at any line, once a thread. So what must be undone is undone twice, by two `finally`
+of which one is around the other: if the inner one is cut short, nothing cuts the outer one.
 """
 
 import os
 import sqlite3
-import threading
 from typing import Any, Callable, List, Optional, Set, TypeVar
 
-from quick_server._forked import ForkLock, tell_after_fork
+from quick_server._forked import ForkLock, is_mine, tell_after_fork
 
 T = TypeVar('T')
 
@@ -34,7 +36,6 @@ class Database:
         self._log = log
         self._precious = precious
         self._connection: Optional[sqlite3.Connection] = None
-        self._owner = 0  # the thread inside run()
         self._said: Set[str] = set()
         self._replaced = False
         self._used = False
@@ -46,46 +47,59 @@ class Database:
             _leaked.append(self._connection)
             _inherited.add(self.path)
         self._connection = None
-        self._owner = 0
 
     def inside(self) -> bool:
         """This thread is in run() already: a destructor has been called in the midst of it."""
-        return self._owner == threading.get_ident()
+        return is_mine(self._lock.raw)
 
     def run(self, action: Callable[[sqlite3.Connection], T], default: T, write: bool = True) -> T:
         """action(connection) in a transaction; `default` in case of trouble. Not from within itself."""
         if self.path in _inherited:
             return default
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                for _ in range(2):
-                    try:
-                        return self._transaction(action, write)
-                    except (sqlite3.Error, sqlite3.Warning, OSError, OverflowError) as error:
-                        if not self._mended(error):
-                            break
-                return default
-            finally:
-                self._owner = 0
+        lock = self._lock.raw
+        try:
+            with lock:
+                try:
+                    return self._attempt(action, default, write)
+                finally:
+                    self._roll_back()
+        finally:
+            if is_mine(lock):
+                lock.release()  # CPython 3.8 and 3.9 look for a death between a block's end and its __exit__()
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock.raw:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
+    def _attempt(self, action: Callable[[sqlite3.Connection], T], default: T, write: bool) -> T:
+        for _ in range(2):
+            try:
+                return self._transaction(action, write)
+            except (sqlite3.Error, sqlite3.Warning, OSError, OverflowError) as error:
+                if not self._mended(error):
+                    break
+        return default
+
     def _transaction(self, action: Callable[[sqlite3.Connection], T], write: bool) -> T:
         connection = self._connection or self._open()
-        connection.execute('BEGIN IMMEDIATE' if write else 'BEGIN')
+        self._roll_back()
         try:
+            connection.execute('BEGIN IMMEDIATE' if write else 'BEGIN')  # inside: a death may come while it waits
             result = action(connection)
             connection.execute('COMMIT')
             return result
-        except BaseException:  # also a worker's death
-            if connection.in_transaction:
-                connection.execute('ROLLBACK')
-            raise
+        finally:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        """The transaction that is still open, if there is one."""
+        if self._connection is not None and self._connection.in_transaction:
+            try:
+                self._connection.execute('ROLLBACK')
+            except sqlite3.Error:
+                pass  # the next run() tries it again
 
     def _open(self) -> sqlite3.Connection:
         self._used = True

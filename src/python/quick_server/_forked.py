@@ -21,38 +21,48 @@ def tell_after_fork(obj: Any) -> None:
 
 
 class ForkLock:
-    """A reentrant lock for `with`. A fork waits until it has it: what it protects is at rest in the child, even if
-    that has locks that nobody can reach."""
+    """A reentrant lock, for `with lock.raw`. A fork waits until it has it: what it protects is at rest in the child,
+    even if that has locks that nobody can reach.
+
+    `raw` is a lock of C, as a worker's death (_jobs) may come right after any call: between the taking of such a lock
+    and the block there is none, in an __enter__() of Python there would be."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.raw: Any = threading.RLock()
         _locks.add(self)
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
 
-    def __exit__(self, *exception: Any) -> None:
-        self._lock.release()
-
-    def acquire(self, timeout: float) -> bool:
-        return self._lock.acquire(timeout=timeout)
-
-    def renew(self) -> None:
-        self._lock = threading.RLock()
+def is_mine(lock: Any) -> bool:
+    """Whether this thread has the RLock."""
+    return bool(lock._is_owned())  # CPython 3.8 to 3.13; threading.Condition needs it, too
 
 
 def _before_fork() -> None:
-    _held.locks = [lock for lock in list(_locks) if lock.acquire(_WAIT)]
+    _held.locks = locks = []
+    for lock in [lock.raw for lock in list(_locks)]:
+        if not is_mine(lock):
+            locks.append(lock)  # before it is taken: a worker's death may come in between
+            lock.acquire(timeout=_WAIT)
 
 
 def _in_parent() -> None:
-    for lock in _held.locks:
-        lock.__exit__()
+    try:
+        _let_go()
+    finally:
+        _let_go()  # a death, which comes once, has cut the first one short: this one is whole
+        _held.locks = []
+
+
+def _let_go() -> None:
+    for lock in getattr(_held, 'locks', ()):
+        if is_mine(lock):
+            lock.release()
 
 
 def _in_child() -> None:
+    _held.locks = []
     for lock in list(_locks):
-        lock.renew()
+        lock.raw = threading.RLock()
     for obj in list(_objects):
         obj.after_fork()
 
