@@ -323,7 +323,8 @@ assert os.wait()[1] == 0
 
 # A worker's end comes anywhere: while it waits, and right after a call. `faulthandler` ends a program that hangs.
 STOPPED = LIBRARY + """
-import faulthandler, sqlite3
+import faulthandler, sqlite3, types
+from quick_server import DiskTokenHandler, WorkerDeath, _locks
 from quick_server._database import Database
 from quick_server._jobs import Job
 faulthandler.dump_traceback_later(40, exit=True)
@@ -341,6 +342,26 @@ def job_in(name, function):
             frame = frame.f_back
     time.sleep(0.05)
     return made
+def cut(function, when=lambda *args: True):
+    # The first time that it returns, it raises what ends a worker instead
+    left = [1]
+    def call(*args, **kwargs):
+        result = function(*args, **kwargs)
+        if left and when(*args) and result is not False:
+            left.pop()
+            raise WorkerDeath()
+        return result
+    return call
+def elsewhere(function):
+    # In another process
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
 """
 
 STOPPED_IN_DATABASE = STOPPED + """
@@ -374,6 +395,105 @@ assert one() == (1,)
 database._connection.execute('BEGIN IMMEDIATE')
 assert one() == (1,)
 other.execute('BEGIN IMMEDIATE')
+assert not said, said
+"""
+
+STOPPED_WITH_LOCK = STOPPED + """
+import fcntl
+os.mkdir('kept')
+locks = _locks.KeyLocks('kept/locks')
+def take():
+    with locks.hold(b'k', 5):
+        pass
+# Right after it has got the lock among threads, for which another one waits
+got = cut(lambda result: result, lambda result: threading.current_thread() is not threading.main_thread())
+class Lock:
+    def __init__(self):
+        self.lock = threading.RLock()
+    def acquire(self, timeout):
+        return got(self.lock.acquire(timeout=timeout))
+    def __getattr__(self, name):
+        return getattr(self.lock, name)
+_locks.threading = types.SimpleNamespace(**dict(vars(threading), RLock=Lock))
+with locks.hold(b'k'):
+    waiters = [job_in('hold', take) for _ in range(3)]
+for waiter in waiters:
+    waiter.done.wait()
+assert sorted(waiter.outcome.text or 'died' for waiter in waiters) == ['None', 'None', 'died']
+_locks.threading = threading
+take()
+# Right after it has got the one among processes
+members = dict(vars(fcntl), lockf=cut(fcntl.lockf, lambda file, what, *rest: what != fcntl.LOCK_UN))
+_locks.fcntl = types.SimpleNamespace(**members)
+second = job(take)
+second.done.wait()
+assert second.outcome.text is None and second.outcome.error is None
+file = open('kept/locks', 'r+')  # not in the child: closing it would let go what is locked
+assert elsewhere(lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+take()
+# Still in each other's way, and reentrant
+with locks.hold(b'k'), locks.hold(b'k'), locks.hold(b'l'):
+    assert not elsewhere(lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    waiter = job(take)
+    assert not waiter.done.wait(0.2)
+waiter.done.wait()
+assert waiter.outcome.error is None and waiter.outcome.text
+assert elsewhere(lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)) and not locks._locks
+"""
+
+# Before the first line of what lets go, which nothing can be around.
+STOPPED_AT_EXIT = STOPPED + """
+from quick_server import _cache, _tokens
+handler = DiskTokenHandler('tokens.db', said.append)
+one = cache()
+def token():
+    with handler.get('t', 60) as obj:
+        obj['n'] = 1
+for place, function in ((_tokens.TokenObj, token), (_cache.CacheHandle, lambda: computed(one, 1, 'v'))):
+    original, frames = place.__exit__, []
+    def exit(self, *exception):
+        frames.append(sys._getframe(1))  # someone keeps all that it had
+        raise WorkerDeath()
+    place.__exit__ = exit
+    cut_short = job(function)
+    cut_short.done.wait()
+    assert cut_short.outcome.error is None and cut_short.outcome.text is None
+    place.__exit__ = original
+    function()
+assert not said, said
+"""
+
+# At no place in particular, many times.
+STOPPED_ANYWHERE = STOPPED + """
+import random
+handler = DiskTokenHandler('tokens.db', said.append)
+one = cache(ram_quota=0.1)
+kept = handler.get('t', 60)  # so that no destructor writes it: what is raised in one is lost
+def work(numbers):
+    while True:
+        computed(one, next(numbers) % 20, 'x' * 9000)
+        with handler.get('t', 60) as obj:
+            obj['n'] = obj.get('n', 0) + 1
+def stop_some(seed, end):
+    numbers = iter(range(seed, 10 ** 9))
+    draw = random.Random(seed)
+    while time.monotonic() < end:
+        made = job(lambda: work(numbers))
+        time.sleep(draw.uniform(0, 0.004))
+        made.stop()
+        made.done.wait()
+        assert made.outcome.error is None, made.outcome.error
+end = time.monotonic() + 1.5
+threads = [threading.Thread(target=stop_some, args=(seed, end)) for seed in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert computed(one, 'last', 'v') == ('v', 'new') and computed(one, 'last', '') == ('v', 'kept')
+with handler.get('t', 60) as obj:
+    obj['n'] = 0
+for file in ('kept/quick_cache.db', 'tokens.db'):
+    sqlite3.connect(file, isolation_level=None, timeout=1).execute('BEGIN IMMEDIATE')
 assert not said, said
 """
 
@@ -436,7 +556,8 @@ class Library(serving.Case):
 
 def add(version, python):
     for name, program in (("kept", KEPT), ("base", BASE), ("quota", QUOTA), ("useless", USELESS),
-                          ("stopped_in_database", STOPPED_IN_DATABASE)):
+                          ("stopped_in_database", STOPPED_IN_DATABASE), ("stopped_with_lock", STOPPED_WITH_LOCK),
+                          ("stopped_at_exit", STOPPED_AT_EXIT), ("stopped_anywhere", STOPPED_ANYWHERE)):
         setattr(Library, f"test_{name}_python_{version.replace('.', '_')}",
                 lambda self, program=program: self.run_all(python, program))
 

@@ -14,6 +14,8 @@ import os
 import threading
 from typing import Any, Callable, Iterator, Optional
 
+from quick_server._locks import let_go_all
+
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _local = threading.local()
 
@@ -141,6 +143,7 @@ class Job:
                 return
             self.outcome = outcome if self.wanted else Outcome()
             counted, self._counted = self._counted, False
+        let_go_all()
         if counted:
             self._busy(-1)
         _local.job = None

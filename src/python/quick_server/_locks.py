@@ -15,18 +15,32 @@ import hashlib
 import os
 import threading
 import time
-from typing import Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional
 
-from quick_server._forked import tell_after_fork
+from quick_server._forked import is_mine, tell_after_fork
 
 SLICE = 0.05  # seconds
 
 
-class _Entry:
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.users = 0  # who waits or has it; the entry goes with the last
-        self.depth = 0  # of the thread that has it
+_mine = threading.local()  # .holds: the _Hold of each block that this thread is in
+
+
+class _Hold:
+    """What a thread has of a key's lock, or waits for."""
+
+    def __init__(self, locks: 'KeyLocks', key: bytes) -> None:
+        self.locks = locks
+        self.key = key
+        self.offset = int.from_bytes(hashlib.sha256(key).digest()[:7], 'big')
+        self.thread = threading.get_ident()
+        self.lock: Any = None  # an RLock, as that knows whose it is; taken once
+
+
+def let_go_all() -> None:
+    """What this thread still has. For a worker's end: its death may come before the first line of what lets go, and
+    someone may keep the frames."""
+    for hold in list(_mine.__dict__.get('holds', ())):
+        hold.locks._let_go(hold)
 
 
 class KeyLocks:
@@ -40,7 +54,7 @@ class KeyLocks:
     def _forget(self) -> None:
         """As new. In the child of a fork no thread is left that could let go, and the file is its parent's."""
         self._guard = threading.Lock()
-        self._entries: Dict[bytes, _Entry] = {}
+        self._locks: Dict[bytes, Any] = {}  # by key: RLocks that someone has, or is about to take
         self._file = -1
 
     def after_fork(self) -> None:
@@ -51,53 +65,64 @@ class KeyLocks:
     @contextlib.contextmanager
     def hold(self, key: bytes, seconds: Optional[float] = None) -> Iterator[None]:
         """Waits for the key's lock; for that of other processes at most `seconds` (None: as long as it takes)."""
-        entry = self._enter(key)
-        held = False
+        hold = _Hold(self, key)
         try:
-            while not entry.lock.acquire(timeout=SLICE):
-                pass
-            held = True
-            entry.depth += 1
-            offset = int.from_bytes(hashlib.sha256(key).digest()[:7], 'big')
-            locked = entry.depth == 1 and self._lock_file(offset, seconds)
             try:
+                if self._take(hold):
+                    self._lock_file(hold.offset, seconds)
                 yield
             finally:
-                if locked:
-                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, offset)
+                self._let_go(hold)
         finally:
-            if held:
-                entry.depth -= 1
-                entry.lock.release()
-            self._leave(key, entry)
+            self._let_go(hold)  # a death, which comes once, has cut the first one short: this one is whole
 
-    def _enter(self, key: bytes) -> _Entry:
-        with self._guard:
-            entry = self._entries.setdefault(key, _Entry())
-            entry.users += 1
-            return entry
+    def _take(self, hold: _Hold) -> bool:
+        """False if the thread has it already, in a block around this one."""
+        _mine.__dict__.setdefault('holds', set()).add(hold)
+        while True:
+            lock = self._locks.setdefault(hold.key, threading.RLock())
+            if is_mine(lock):
+                return False
+            hold.lock = lock  # before it is taken: a death may come in between
+            while not lock.acquire(timeout=SLICE):
+                pass
+            if self._locks.get(hold.key) is lock:
+                return True
+            lock.release()  # who had it has removed it meanwhile, so that others may have another one
 
-    def _leave(self, key: bytes, entry: _Entry) -> None:
-        with self._guard:
-            entry.users -= 1
-            if not entry.users:
-                self._entries.pop(key, None)
+    def _let_go(self, hold: _Hold) -> None:
+        """As far as that has not been done. What counts is whose the lock is, and not what the thread has got to do:
+        a death may have come right after each call."""
+        if hold.thread != threading.get_ident():
+            return  # a collector of garbage in another thread: let_go_all() does it
+        if hold.lock is not None and is_mine(hold.lock):
+            if self._locks.get(hold.key) is hold.lock:
+                self._unlock_file(hold.offset)
+                self._locks.pop(hold.key, None)  # only by who has it
+            hold.lock.release()
+        hold.lock = None
+        _mine.__dict__.get('holds', set()).discard(hold)
 
-    def _lock_file(self, offset: int, seconds: Optional[float]) -> bool:
+    def _lock_file(self, offset: int, seconds: Optional[float]) -> None:
         end = None if seconds is None else time.monotonic() + seconds
         pause = 0.001
         while self._open():
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset)
-                return True
+                return
             except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, fcntl(2)
                 if end is not None and time.monotonic() > end:
-                    return False
+                    return
                 time.sleep(pause)
                 pause = min(2 * pause, SLICE)
             except OSError:
-                return False  # a file system without locks
-        return False
+                return  # a file system without locks
+
+    def _unlock_file(self, offset: int) -> None:
+        """Whether or not this process has got it: no other thread can have."""
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, offset)
 
     def _open(self) -> bool:
         if self._file < 0 and self._path is not None:
