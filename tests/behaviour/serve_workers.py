@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -654,6 +655,63 @@ serve()
         script.end()
         # The kernel kills a job whose process has ended, but does not wait until it is gone.
         self.assertTrue(harness.wait_until(lambda: not any(map(harness.process_state, family))))
+
+
+class Relay(serving.Case):
+    """The side that has the jobs, in a program of its own."""
+
+    def test_it_goes_on_when_descriptors_and_threads_run_out(self):
+        """Until its socket is of no use; then the next job makes another one."""
+        program = """
+            import errno, json, os, socket, threading, time
+            from quick_server import _relay
+            class Worker:
+                mask = '/w'
+                def handle(self, post):
+                    return post['action']
+            class Listener:
+                def __init__(self, *outcomes):
+                    self.outcomes = list(outcomes)
+                    self.closed = False
+                def accept(self):
+                    outcome = self.outcomes.pop(0)
+                    if isinstance(outcome, int):
+                        raise OSError(outcome, os.strerror(outcome))
+                    return outcome, None
+                def close(self):
+                    self.closed = True
+            class NoThread(threading.Thread):
+                def start(self):
+                    raise RuntimeError("can't start new thread")
+            worker = Worker()
+            token = _relay.new_token(worker)
+            pairs = [socket.socketpair() for _ in range(3)]
+            for client, _ in pairs:
+                client.sendall(json.dumps({'mask': '/w', 'post': {'action': 'get', 'token': token}}).encode() + b'\\n')
+            servers = [server for _, server in pairs]
+            passing = [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ECONNABORTED]
+            _relay._PAUSE = 0.01
+            listener = Listener(*passing, servers[0], errno.EMFILE, servers[1], errno.EINVAL)
+            _relay._serve(listener)
+            assert listener.closed
+            thread, threading.Thread = threading.Thread, NoThread
+            _relay._serve(Listener(servers[2], errno.EINVAL))
+            threading.Thread = thread
+            for client, _ in pairs:
+                client.settimeout(20)
+                assert client.recv(100) == b'{"answer": "get"}\\n'
+            _relay._home.listener.shutdown(socket.SHUT_RDWR)
+            while _relay._home.listener is not None:
+                time.sleep(0.01)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+                _relay.new_token(worker)
+                client.connect(_relay._address(token[:16]))
+        """
+        path = self.bed.write("program.py", harness.dedent(program))
+        env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+        done = subprocess.run([harness.PYTHON, path], env=env, cwd=self.bed.work, capture_output=True,
+                              timeout=harness.TIMEOUT)
+        self.assertEqual((0, b"", b""), (done.returncode, done.stdout, done.stderr))
 
 
 class Versions(Client, serving.Case):

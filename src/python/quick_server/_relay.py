@@ -9,12 +9,14 @@ and passes the request on; if there is none, the token is unknown. Each side tal
 A request and an answer are one line of JSON each: {"mask", "post"}, and {"answer"} or {"error": [code, message]}.
 """
 
+import errno
 import json
 import os
 import re
 import socket
 import struct
 import threading
+import time
 import weakref
 from typing import Any, Dict, Optional
 
@@ -26,6 +28,8 @@ MAX_REQUEST = 1 << 16  # bytes: a token and an action
 MAX_ANSWER = 1 << 30  # bytes; that of a result is max_chunk_size
 _TOKEN = re.compile('[0-9a-f]{40}')
 _HOME = 16
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ECONNABORTED)  # accept(2)
+_PAUSE = 0.1  # seconds
 _CREDENTIALS = struct.Struct('iii')
 
 
@@ -103,12 +107,29 @@ def _listen(name: str) -> Optional[socket.socket]:
 
 
 def _serve(listener: socket.socket) -> None:
+    try:
+        while True:
+            connection = _accept(listener)
+            try:
+                threading.Thread(target=_serve_one, args=(connection,), name='worker relay', daemon=True).start()
+            except RuntimeError:  # no thread left
+                _serve_one(connection)
+    except OSError:
+        with _home.guard:
+            listener.close()
+            if _home.listener is listener:
+                _home.listener = None  # the next job makes another one
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    """The next connection, however long this process or the system has no room for it."""
     while True:
         try:
-            connection = listener.accept()[0]
-        except OSError:
-            return  # out of descriptors, or at exit
-        threading.Thread(target=_serve_one, args=(connection,), name='worker relay', daemon=True).start()
+            return listener.accept()[0]
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _serve_one(connection: socket.socket) -> None:
