@@ -463,6 +463,28 @@ for place, function in ((_tokens.TokenObj, token), (_cache.CacheHandle, lambda: 
 assert not said, said
 """
 
+# While it notes what is in memory, so often that what it has not noted is more than the quota.
+STOPPED_IN_MEMORY = STOPPED + """
+import collections
+class Memory(collections.OrderedDict):
+    armed = False
+    def popitem(self, last=True):
+        item = super().popitem(last)
+        if self.armed:
+            self.armed = False
+            raise WorkerDeath()
+        return item
+one = cache(ram_quota=0.1)
+one._ram = Memory()
+for number in range(60):
+    one._ram.armed = True
+    job(lambda: computed(one, number, 'x' * 9000)).done.wait()
+    one._ram.armed = False
+    assert computed(one, -number - 1, 'x' * 9000)[1] == 'new'
+    assert len(one._ram) < 12
+assert not said, said
+"""
+
 # At no place in particular, many times.
 STOPPED_ANYWHERE = STOPPED + """
 import random
@@ -557,7 +579,8 @@ class Library(serving.Case):
 def add(version, python):
     for name, program in (("kept", KEPT), ("base", BASE), ("quota", QUOTA), ("useless", USELESS),
                           ("stopped_in_database", STOPPED_IN_DATABASE), ("stopped_with_lock", STOPPED_WITH_LOCK),
-                          ("stopped_at_exit", STOPPED_AT_EXIT), ("stopped_anywhere", STOPPED_ANYWHERE)):
+                          ("stopped_at_exit", STOPPED_AT_EXIT), ("stopped_in_memory", STOPPED_IN_MEMORY),
+                          ("stopped_anywhere", STOPPED_ANYWHERE)):
         setattr(Library, f"test_{name}_python_{version.replace('.', '_')}",
                 lambda self, program=program: self.run_all(python, program))
 

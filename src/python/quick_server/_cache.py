@@ -247,11 +247,14 @@ class QuickCache:
         if len(data) > self._ram_quota:
             return
         with self._guard:
+            # A worker's death may come between any two lines: then the sum is too large, never too small
             old = self._ram.pop(key, None)
-            self._ram[key] = _InMemory(state, data)
             self._ram_size += len(data) - (len(old.data) if old else 0)
-            while self._ram_size > self._ram_quota:
+            self._ram[key] = _InMemory(state, data)
+            while self._ram and self._ram_size > self._ram_quota:
                 self._ram_size -= len(self._ram.popitem(last=False)[1].data)
+            if not self._ram:
+                self._ram_size = 0
 
 
 class _InMemory:
