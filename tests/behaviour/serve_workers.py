@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pythons
 import serving
 
 TOKEN = re.compile("[0-9a-f]{40}")
+STOPS = float(os.environ.get("QUICKEN_TEST_SECONDS") or 3)  # seconds of starts and stops; minutes find more
 
 WORKERS = """
 import os, threading, time
@@ -362,6 +364,51 @@ server = create_server(('localhost', 0), thread_factory=factory, worker_construc
         self.assertNotEqual(one, self.compute(second, "/pid"), "no id: not cached")
         self.bed.write("base", "changed")
         self.assertNotEqual(one, self.compute(second, "/pid", id=1))
+
+    def test_stops_at_any_time_leave_cache_and_tokens_usable(self):
+        """Many clients, whose jobs wait for one another, store and count when they are stopped."""
+        script = self.script("""
+            import random, time
+            server.cache = QuickCache(quota=20, ram_quota=1, temp='cache')
+            server.suppress_noise = True
+            kept = server.get_token_obj('t')
+            @server.json_worker('/cached', cache_id=lambda args: args['name'])
+            def cached(args):
+                time.sleep(args['seconds'])
+                with server.get_token_obj('t') as obj:
+                    obj['n'] = obj.get('n', 0) + 1
+                return 'x' * 20000
+            @server.json_get('/look', 0)
+            def look(req, args):
+                with server.get_token_obj('t') as obj, server.cache.get_hnd('h', section='s') as hnd:
+                    return [obj['n'] > 0, hnd.read() if hnd.has() else hnd.write(random.random())]
+            serve()
+            """)
+        stops, failures = [], []
+
+        def client(number):
+            draw, end = random.Random(number), time.monotonic() + STOPS
+            while time.monotonic() < end and not failures:
+                name = f"{draw.randrange(3)} {time.monotonic() // 0.3}"
+                try:
+                    found = self.say(script, "/cached", action="start",
+                                     payload={"name": name, "seconds": draw.uniform(0.095, 0.11)})
+                    if found["continue"]:
+                        self.say(script, "/cached", action="stop", token=found["token"])
+                        stops.append(name)
+                except (AssertionError, OSError) as error:
+                    failures.append(error)
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], failures)
+        self.assertTrue(stops)
+        self.assertEqual("x" * 20000, self.compute(script, "/cached", name="last", seconds=0))
+        self.assertEqual(self.get(script, "/look"), self.get(script, "/look"), "of the cache")
+        self.assertEqual([], script.log)
 
     def test_a_cache_of_the_scripts_own(self):
         """It is asked for what json_worker() was given, or its defaults; has(), read() and write() are called."""
