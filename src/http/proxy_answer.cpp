@@ -120,7 +120,9 @@ bool AnswerParser::feed(std::string_view bytes) {
     }
     // Nothing of a head is used before its end has come: what has been seen of it is looked at anew.
     if (!has_head() && lacks_blank(bytes)) {
-        joined = std::string(bytes).insert(k_status_end, 1, ' ');
+        std::string mended(bytes.substr(0, k_status_end));
+        mended.append(" ").append(bytes.substr(k_status_end));
+        joined = std::move(mended);
         bytes = joined;
     }
     Code error;
