@@ -441,6 +441,39 @@ assert waiter.outcome.error is None and waiter.outcome.text
 assert elsewhere(lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)) and not locks._locks
 """
 
+# As where the first ones come at the same time, before there is a database.
+LOCKS_AT_FIRST = """
+import os, threading
+from quick_server import _locks
+locks = _locks.KeyLocks(os.path.abspath('new/folder/locks'))
+with locks.hold(b'k'):
+    assert os.path.exists('new/folder/locks')
+os.mkdir('directory')
+for path in ('directory', '/proc/none/locks'):  # where no file can be
+    locks = _locks.KeyLocks(os.path.abspath(path))
+    opening, outcomes = threading.Event(), []
+    def open_late(*arguments, original=os.open):
+        opening.set()
+        other.start()
+        while other.is_alive() and not locks._guard.locked():
+            pass
+        other.join(0.2)  # it waits for this one
+        return original(*arguments)
+    def take():
+        with locks.hold(b'l'):
+            outcomes.append('taken')
+    other = threading.Thread(target=take)
+    os.open, original = open_late, os.open
+    with locks.hold(b'k'):
+        outcomes.append('taken')
+    os.open = original
+    if opening.is_set():
+        other.join()
+    else:
+        take()
+    assert outcomes == ['taken'] * 2, outcomes
+"""
+
 # Before the first line of what lets go, which nothing can be around.
 STOPPED_AT_EXIT = STOPPED + """
 from quick_server import _cache, _tokens
@@ -559,13 +592,14 @@ class Library(serving.Case):
     def test_the_file_is_sound_after_a_kill(self):
         """In the midst of writing."""
         program = LIBRARY + ("one = cache()\nprint('go', flush=True)\n"
-                             "for n in range(10 ** 6):\n    computed(one, n, 'x' * 5000)")
+                             "for n in range(10 ** 6):\n    computed(one, n, 'x' * 5000)\n"
+                             "    n == 9 and print('go on', flush=True)")
         self.bed.write("base", "base")
         path = self.bed.write("program.py", program)
         env = self.bed.env({"PYTHONPATH": serving.PACKAGE, "QUICKEN_DISABLE": "1"})
         process = subprocess.Popen([harness.PYTHON, path], env=env, cwd=self.bed.work, stdout=subprocess.PIPE)
-        process.stdout.readline()
-        time.sleep(0.5)
+        self.assertEqual(b"go\ngo on\n", process.stdout.readline() + process.stdout.readline())
+        time.sleep(0.3)
         process.kill()
         process.communicate()
         database = sqlite3.connect(self.bed.path("kept/quick_cache.db"))
@@ -578,7 +612,7 @@ class Library(serving.Case):
 
 def add(version, python):
     for name, program in (("kept", KEPT), ("base", BASE), ("quota", QUOTA), ("useless", USELESS),
-                          ("stopped_in_database", STOPPED_IN_DATABASE), ("stopped_with_lock", STOPPED_WITH_LOCK),
+                          ("locks_at_first", LOCKS_AT_FIRST), ("stopped_in_database", STOPPED_IN_DATABASE), ("stopped_with_lock", STOPPED_WITH_LOCK),
                           ("stopped_at_exit", STOPPED_AT_EXIT), ("stopped_in_memory", STOPPED_IN_MEMORY),
                           ("stopped_anywhere", STOPPED_ANYWHERE)):
         setattr(Library, f"test_{name}_python_{version.replace('.', '_')}",

@@ -127,9 +127,11 @@ class KeyLocks:
     def _open(self) -> bool:
         if self._file < 0 and self._path is not None:
             with self._guard:
-                if self._file < 0:
+                path = self._path  # None: another thread has just tried in vain
+                if self._file < 0 and path is not None:
                     try:
-                        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # before the database does
+                        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                     except OSError:
                         self._path = None
         return self._file >= 0
