@@ -122,13 +122,18 @@ class Case(unittest.TestCase):
         cls.addClassCleanup(cls.site.close)
 
     def setUp(self):
-        self.assertEqual(self.get("/pid"), str(self.site.pid))
+        # What is logged of the test before has come once this line has.
+        self.assertEqual(self.get("/pid?" + self.id()), str(self.site.pid))
+        self.assertTrue(self.site.has_logged(self.id(), TIMEOUT), self.site.log)
         self.fds, self.log = self.site.fds(), len(self.site.log)
 
     def tearDown(self):
         self.assertEqual(self.get("/pid"), str(self.site.pid))
         harness.wait_until(lambda: self.site.fds() <= self.fds, TIMEOUT)
-        names = [os.readlink(f"/proc/{self.site.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{self.site.pid}/fd")]
+        names = []
+        for fd in os.listdir(f"/proc/{self.site.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                names.append(os.readlink(f"/proc/{self.site.pid}/fd/{fd}"))
         self.assertLessEqual(len(names), self.fds, names)
 
     def get(self, path):
@@ -145,7 +150,8 @@ class Case(unittest.TestCase):
             return read_all(connection)
 
     def assert_no_traceback(self):
-        self.assertEqual([line for line in self.site.log[self.log:] if "Traceback" in line], [])
+        new = self.site.log[self.log:]
+        self.assertFalse(any("Traceback" in line for line in new), "\n".join(new))
 
     def statuses(self, data, end=False):
         return take_answers(self.raw(data, end))

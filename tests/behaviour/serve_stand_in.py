@@ -110,7 +110,8 @@ class Server:
             "script": os.path.abspath(sys.argv[0]), **self.members})
         while self.running and not self.is_drained():
             for fd, _ in self.poll.poll(100):
-                if fd in self.others:
+                # Once it leaves it accepts nothing more: that waits for the next process.
+                if self.running and fd in self.others:
                     self.others[fd]()
 
     def is_drained(self):
