@@ -84,7 +84,7 @@ void Edits::read_events() {
     if (matters) quiet_ = loop_.after(k_quiet, [this] { compare(); });
 }
 
-/// Hidden files are editors' (".#name.py").
+/// One that is not watched by itself. Hidden files are editors' (".#name.py").
 bool Edits::take_module(const std::string& path, std::uint32_t mask) {
     const std::filesystem::path name = std::filesystem::path(path).filename();
     if (name.string().starts_with(".") || (mask & (IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE)) == 0)
@@ -128,8 +128,8 @@ bool Edits::take(const inotify_event& event) {
     }
     bool matters = false;
     for (const std::string& path : paths) {
-        const bool is_module = take_module(path, event.mask);
-        matters = files_.contains(path) || replaced(path) || is_module || matters;
+        const bool is_known = files_.contains(path) || replaced(path);
+        matters = is_known || take_module(path, event.mask) || matters;
     }
     return matters;
 }

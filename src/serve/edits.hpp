@@ -69,7 +69,7 @@ class Edits {
     Fd inotify_;
     std::map<std::string, Signature> files_;
     std::map<std::string, int> directories_;  // inotify's number; -1: it has gone
-    std::string module_;                      // or package: the one that has changed last, known or not
+    std::string module_;                      // or package: of those not in files_ the last one that changed
     bool any_ = false;                        // it counts
     bool module_changed_ = false;             // since the last comparison
     Source readable_;
