@@ -223,19 +223,19 @@ void print_all(const Json& all, const Properties& properties) {
 
 int explain(const Place& place, const Selection& selection, const ExplainOptions& options) {
     auto server = server_of(place, selection);
-    if (!server) {
+    const auto properties = server ? server->properties() : std::nullopt;
+    if (!properties) {
         options.json ? print({{"status", "down"}}) : print_down(place, selection);
         return 1;
     }
-    const Properties properties = server->properties();
-    Json all = to_json(properties);
+    Json all = to_json(*properties);
     all.update(Json::parse(server->explain()));
     for (const char* key : {"templates", "given_up"}) {
         for (Json& section : all[key]) {
             reduce(section, options);
         }
     }
-    options.json ? print(all) : print_all(all, properties);
+    options.json ? print(all) : print_all(all, *properties);
     return 0;
 }
 

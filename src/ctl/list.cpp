@@ -49,15 +49,13 @@ Entry look_at(const Place& place, const std::string& id, const std::map<std::str
     try {
         if (auto server = Server::connect(place.directory.control(id))) {
             entry.properties = server->properties();
-            entry.status = "up";
-            return entry;
         }
     } catch (const Error&) {
         // One server that does not answer must not hide the others.
         entry.status = "mute";
         return entry;
     }
-    entry.status = status_without_server(place, id, units);
+    entry.status = entry.properties ? "up" : status_without_server(place, id, units);
     return entry;
 }
 

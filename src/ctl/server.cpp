@@ -95,10 +95,19 @@ void read_property(sd_bus_message& message, std::string_view name, Properties& p
     }
 }
 
-bool means_gone(int error) {
-    return error == ENOENT || error == ECONNREFUSED || error == ECONNRESET || error == EPIPE ||
-           error == ENOTCONN;
+bool means_ended(int error) {
+    return error == ECONNRESET || error == EPIPE || error == ENOTCONN;
 }
+
+bool means_gone(int error) {
+    return error == ENOENT || error == ECONNREFUSED || means_ended(error);
+}
+
+/// The server has ended instead of an answer.
+class Ended : public bus::CallError {
+ public:
+    using CallError::CallError;
+};
 
 }  // namespace
 
@@ -121,13 +130,20 @@ bus::Message Server::call(const char* interface, const char* method, const char*
                                           &raw, types, values...);
     bus::Message reply(raw);
     if (result < 0) {
-        throw bus::CallError(std::string(method) + " at " + path_, *error.get(), result);
+        const std::string attempt = std::string(method) + " at " + path_;
+        if (means_ended(-result)) throw Ended(attempt, *error.get(), result);
+        throw bus::CallError(attempt, *error.get(), result);
     }
     return reply;
 }
 
-Properties Server::properties() {
-    const auto reply = call("org.freedesktop.DBus.Properties", "GetAll", "s", bus::k_interface);
+std::optional<Properties> Server::properties() {
+    bus::Message reply;
+    try {
+        reply = call("org.freedesktop.DBus.Properties", "GetAll", "s", bus::k_interface);
+    } catch (const Ended&) {
+        return std::nullopt;
+    }
     sd_bus_message& message = *reply;
     Properties properties;
     int more = 0;

@@ -32,7 +32,8 @@ class Server {
     /// No server: std::nullopt. One that does not answer: throws.
     static std::optional<Server> connect(const std::string& control_path);
 
-    Properties properties();
+    /// std::nullopt: it has ended since it was connected to, as one that was idle does.
+    std::optional<Properties> properties();
     /// An object in JSON; see quickenctl(1).
     std::string explain();
     void stop(bool now);

@@ -53,12 +53,12 @@ void print_down(const Place& place, const Selection& selection) {
 
 int status(Place& place, const Selection& selection, bool json) {
     auto server = server_of(place, selection);
-    if (!server) {
+    const auto properties = server ? server->properties() : std::nullopt;
+    if (!properties) {
         json ? print({{"status", "down"}}) : print_down(place, selection);
         return 0;
     }
-    const Properties properties = server->properties();
-    json ? print(to_json(properties)) : print_up(properties, selection);
+    json ? print(to_json(*properties)) : print_up(*properties, selection);
     return 0;
 }
 

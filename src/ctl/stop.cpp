@@ -150,12 +150,14 @@ void Stop::clean_up() const {
 
 bool Stop::run(bool now) {
     auto server = find_server();
+    const auto properties = server ? server->properties() : std::nullopt;
+    if (!properties) server.reset();
     const bool units = has_units();
     if (!server && !units) {
         clean_up();
         return false;
     }
-    const std::uint32_t pid = server ? server->properties().pid : 0;
+    const std::uint32_t pid = properties ? properties->pid : 0;
     Fd process(server ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1);
     if (units) {
         queue_unit_stops();

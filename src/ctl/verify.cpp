@@ -136,7 +136,7 @@ Verification::~Verification() {
 std::optional<Properties> Verification::properties() const {
     const Place place = Place::find(environ);  // the first run makes the directory
     auto server = server_of(place, selection_);
-    return server ? std::optional(server->properties()) : std::nullopt;
+    return server ? server->properties() : std::nullopt;
 }
 
 /// Nothing if no server runs or it does not get ready. One that is idle makes a template when somebody comes.

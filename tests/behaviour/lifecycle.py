@@ -1,9 +1,12 @@
 """Servers start once, are seen by everybody who asks, and go without a trace."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -126,6 +129,38 @@ class Lifecycle:
         shown = self.bed.ctl("list").stdout
         self.assertIn(self.script.encode(), shown)
         self.assertIn(b"idle", shown)
+
+    def test_ends_while_it_is_asked(self):
+        """As one does that is idle: it is down, and what it has left is removed."""
+        self.run_it()
+        path = os.path.join(self.bed.sockets, self.instance() + ".ctl")
+        self.bed.ctl("stop", *self.target())
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            threading.Thread(target=self.answer_nobody, args=(listener,), daemon=True).start()
+            status = self.bed.ctl("status", "--json", *self.target())
+            self.assertEqual((0, {"status": "down"}, b""), (status.status, json.loads(status.stdout), status.stderr))
+            self.assertNotIn(b"mute", self.bed.ctl("list").stdout)
+            self.assertIn(b"down", self.bed.ctl("explain", *self.target()).stdout)
+            stop = self.bed.ctl("stop", *self.target())
+            self.assertEqual((0, b""), (stop.status, stop.stderr))
+            self.assertFalse(os.path.exists(path))
+
+    def answer_nobody(self, listener):
+        """Greets whoever connects (D-Bus specification, Authentication Protocol), and ends at the first message."""
+        while True:
+            try:
+                connection = listener.accept()[0]
+            except OSError:
+                return
+            with connection:
+                got = b""
+                while b"BEGIN\r\n" not in got and (part := connection.recv(4096)):
+                    got += part
+                data = b"DATA\r\n" if b"DATA" in got else b""
+                connection.sendall(data + b"OK " + b"0" * 31 + b"1\r\nAGREE_UNIX_FD\r\n")
+                connection.recv(1)
 
     def test_stop_leaves_nothing(self):
         self.run_it()
