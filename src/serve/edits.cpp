@@ -101,9 +101,10 @@ bool Edits::take_module(const std::string& path, std::uint32_t mask) {
 void Edits::watch_packages() {
     std::vector<std::string> packages;
     for (const auto& [directory, number] : directories_) {
-        std::error_code lost;
-        for (const auto& entry : std::filesystem::directory_iterator(directory, lost)) {
-            if (access((entry.path() / "__init__.py").c_str(), F_OK) == 0) packages.push_back(entry.path());
+        std::error_code lost;  // what cannot be listed has no packages
+        std::filesystem::directory_iterator at(directory, lost);
+        for (; !lost && at != std::filesystem::directory_iterator(); at.increment(lost)) {
+            if (access((at->path() / "__init__.py").c_str(), F_OK) == 0) packages.push_back(at->path());
         }
     }
     for (const std::string& package : packages) watch_directory(package);
